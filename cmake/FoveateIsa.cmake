@@ -1,0 +1,50 @@
+# The one table: ISA -> processor -> compiler flags. Best first; `scalar` needs no flags and always builds.
+# An ISA is a documented bundle of features; csrc/dispatch/cpu.c detects the same bundles at run time.
+set(FOVEATE_ISA_TABLE
+  "avx512|x86|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512"
+  "avx2|x86|-mavx2 -mfma -mf16c"
+  "neon|aarch64|"
+  "scalar|any|")
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|i[3-6]86)$")
+  set(FOVEATE_PROCESSOR x86)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64|ARM64)$")
+  set(FOVEATE_PROCESSOR aarch64)
+else()
+  set(FOVEATE_PROCESSOR other)
+endif()
+
+include(CheckCCompilerFlag)
+
+# foveate_add_isas(<target>): compiles csrc/kernels/isa/isa_<isa>.c once per ISA with its own flags into <target>
+# and defines FOVEATE_HAVE_<ISA> for the dispatch.
+function(foveate_add_isas target)
+  foreach(row IN LISTS FOVEATE_ISA_TABLE)
+    string(REGEX MATCH "^([^|]*)\\|([^|]*)\\|(.*)$" _ "${row}")
+    set(isa "${CMAKE_MATCH_1}")
+    set(processor "${CMAKE_MATCH_2}")
+    set(flags "${CMAKE_MATCH_3}")
+    if(NOT processor STREQUAL "any" AND NOT processor STREQUAL FOVEATE_PROCESSOR)
+      continue()
+    endif()
+    string(TOUPPER "${isa}" upper)
+    if(flags)
+      check_c_compiler_flag("${flags}" FOVEATE_COMPILER_HAS_${upper})
+      if(NOT FOVEATE_COMPILER_HAS_${upper})
+        message(STATUS "foveate: the compiler lacks ${flags}; ISA ${isa} is left out")
+        continue()
+      endif()
+    endif()
+    add_library(foveate_isa_${isa} OBJECT ${PROJECT_SOURCE_DIR}/csrc/kernels/isa/isa_${isa}.c)
+    foveate_compile_options(foveate_isa_${isa})
+    separate_arguments(flag_list UNIX_COMMAND "${flags}")
+    target_compile_options(foveate_isa_${isa} PRIVATE ${flag_list})
+    # No link-time optimisation across ISAs: the linker could keep the wrong copy of an inlined function.
+    set_target_properties(foveate_isa_${isa} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:foveate_isa_${isa}>)
+    target_compile_definitions(${target} PRIVATE FOVEATE_HAVE_${upper}=1)
+    list(APPEND built ${isa})
+  endforeach()
+  string(JOIN " " built ${built})
+  message(STATUS "foveate: ISAs ${built}")
+endfunction()

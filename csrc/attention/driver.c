@@ -1,0 +1,175 @@
+#include "attention/driver.h"
+
+#include <string.h>
+
+#include "attention/split.h"
+#include "attention/task.h"
+#include "parallel/parallel.h"
+
+typedef struct {
+    const fov_plan *plan;
+    char *shared, *threads;
+} fov_run_context;
+
+/* Lays the scratch of a thread out: blocks of (query, accumulators, three state arrays), then tile, bias tile, K and V rows. */
+static void lay_out(fov_task *t, char *at)
+{
+    const fov_plan *p = t->plan;
+    for (int i = 0; i < p->max_blocks; i++) {
+        fov_block *b = &t->blocks[i].block;
+        *b = (fov_block){.head_dim = p->args->head_dim, .value_dim = p->args->value_dim};
+        b->query = at, at += p->query_bytes;
+        b->accumulators = at, at += p->accumulator_bytes;
+        b->row_max = at, at += p->state_bytes;
+        b->row_sum = at, at += p->state_bytes;
+        b->row_factor = at, at += p->state_bytes;
+    }
+    t->tile = at, at += p->tile_bytes;
+    t->bias_tile = at, at += p->bias_bytes;
+    t->key_rows = at, at += p->key_bytes;
+    t->value_rows = at;
+}
+
+static void read_query(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *array = &p->args->query;
+    int64_t head_dim = p->args->head_dim;
+    const char *lanes[FOV_MAX_LANES];
+    if (!(p->args->stages & FOV_STAGE_SCORE) || head_dim == 0) return;
+    fov_lane_pointers(t, q, t->query, array, 0, lanes);
+    if (!p->few_rows) {
+        p->moves->gather(lanes, array->column_bytes, head_dim, q->block.n_lanes, (void *)q->block.query);
+        return;
+    }
+    for (int i = 0; i < q->block.n_rows; i++)
+        p->moves->row_in(lanes[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
+}
+
+static void init_state(fov_task *t, fov_query_block *q, int with_sinks)
+{
+    const fov_plan *p = t->plan;
+    if (p->args->stages & FOV_STAGE_ACTIVATION) {
+        double sinks[FOV_MAX_LANES];
+        for (int i = 0; p->args->sinks && with_sinks && i < q->block.n_rows; i++)
+            sinks[i] = p->args->sinks[t->q_head + (q->row + i) % p->group_size];
+        p->activation->init(&q->block, p->args->sinks && with_sinks ? sinks : NULL);
+    }
+    memset(q->block.accumulators, 0, p->accumulator_bytes);
+}
+
+static void start_blocks(fov_task *t, int64_t row, int with_sinks)
+{
+    const fov_plan *p = t->plan;
+    t->n_blocks = 0;
+    for (int64_t end = row + p->task_rows; row < end && row < p->slice_rows; row += p->max_lanes) {
+        fov_query_block *q = &t->blocks[t->n_blocks++];
+        int64_t left = p->slice_rows - row;
+        q->row = row;
+        q->block.n_rows = (int)(left < p->max_lanes ? left : p->max_lanes);
+        q->block.n_lanes = (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
+        read_query(t, q);
+        init_state(t, q, with_sinks);
+        fov_set_ranges(t, q);
+    }
+}
+
+/* 1: some value of the block is NaN or Inf and must be kept out by selection, since 0 * NaN would show it. A logit may be -inf
+ * through the mask, a bias or arithmetic; all three mean masked. Few rows look for such a logit first: their tile is smaller than
+ * the block of values; else the values are looked at once for all query blocks (0.5 % of the work). */
+static int must_select(fov_task *t, fov_query_block *q, int attend)
+{
+    const fov_plan *p = t->plan;
+    if (p->few_rows && attend == FOV_FULL && !t->bias && !p->kernels->modify.any_masked(&q->block)) return 0;
+    if (t->value_finite < 0)
+        t->value_finite = p->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, p->args->value_dim);
+    return !t->value_finite;
+}
+
+/* One query block against one block of keys, trimmed to the keys that some row may attend. */
+static void run_tile(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    int64_t first = t->keys_at > q->first_key ? t->keys_at : q->first_key;
+    int64_t last = t->keys_at + t->n_keys_at < q->last_key ? t->keys_at + t->n_keys_at : q->last_key;
+    if (first >= last) {
+        t->tiles_dead++;
+        return;
+    }
+    int attend = fov_compute_logits(t, q, first, (int)(last - first));
+    if (attend == FOV_DEAD) return;
+    int combine = (p->args->stages & FOV_STAGE_COMBINE) != 0, selected = 0;
+    if (combine) {
+        fov_need_value(t);
+        q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * p->kernels->real_bytes;
+        q->block.value_ld = t->value_ld;
+    }
+    if (p->args->stages & FOV_STAGE_ACTIVATION) {
+        selected = combine && must_select(t, q, attend);
+        if (selected) p->kernels->modify.unmasked(&q->block, t->attend);
+        if (p->activation->tile(&q->block) && combine) p->accumulate->rescale(&q->block);
+    }
+    if (selected) p->accumulate->selected(&q->block, t->attend);
+    else if (combine) p->accumulate->tile(&q->block);
+}
+
+static void run_keys(fov_task *t)
+{
+    int64_t first = t->chunk_last, last = t->chunk_first, tile = t->plan->tile_keys;
+    for (int i = 0; i < t->n_blocks; i++) {
+        if (t->blocks[i].first_key < first) first = t->blocks[i].first_key;
+        if (t->blocks[i].last_key > last) last = t->blocks[i].last_key;
+    }
+    if (first < t->chunk_first) first = t->chunk_first;
+    if (last > t->chunk_last) last = t->chunk_last;
+    for (int64_t key = first / tile * tile; key < last; key += tile) {
+        fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
+        for (int i = 0; i < t->n_blocks; i++) run_tile(t, &t->blocks[i]);
+    }
+}
+
+static void finish(fov_task *t)
+{
+    const fov_attention_args *a = t->plan->args;
+    for (int i = 0; i < t->n_blocks; i++) {
+        fov_write_output(t, &t->blocks[i]);
+        if ((t->weights && a->stages != FOV_STAGE_COMBINE) || a->stages == FOV_STAGE_SCORE) fov_write_matrix(t, &t->blocks[i]);
+    }
+}
+
+static void run_task(void *context, int64_t task, int thread)
+{
+    const fov_run_context *run = context;
+    const fov_plan *p = run->plan;
+    fov_task t;
+    t.plan = p;
+    t.tiles_computed = t.tiles_dead = 0;
+    int64_t unit = task / p->n_chunks, chunk = task % p->n_chunks;
+    int64_t row_task = p->n_row_tasks - 1 - unit % p->n_row_tasks; /* the longest causal rows first */
+    uint64_t environment = p->isa->enter();
+
+    fov_task_slice(&t, unit / p->n_row_tasks);
+    t.chunk_first = chunk * p->chunk_keys;
+    t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
+    lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
+    start_blocks(&t, row_task * p->task_rows, chunk == 0);
+    if (p->args->stages != FOV_STAGE_SCORE) run_keys(&t);
+    if (p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk)) finish(&t);
+
+    p->isa->leave(environment);
+    if (p->args->stats) {
+        __atomic_fetch_add(&p->args->stats->tiles_computed, t.tiles_computed, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&p->args->stats->tiles_dead, t.tiles_dead, __ATOMIC_RELAXED);
+    }
+}
+
+void fov_run(const fov_plan *p, char *workspace)
+{
+    fov_run_context run = {p, workspace, workspace + p->shared_bytes};
+    if (p->args->stats) {
+        p->args->stats->n_threads = p->n_threads;
+        p->args->stats->few_rows = p->few_rows;
+    }
+    fov_split_reset(p, workspace);
+    fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
+}

@@ -1,0 +1,68 @@
+/* One tile of logits: score, then the modifiers in the order of the definition, then the mask. */
+#include "attention/task.h"
+
+static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
+{
+    const fov_attention_args *a = t->plan->args;
+    const char *lanes[FOV_MAX_LANES];
+    fov_lane_pointers(t, q, t->bias, &a->bias, key, lanes);
+    t->plan->kernels->moves[a->bias.dtype].gather(lanes, a->bias.column_bytes, q->block.n_keys, q->block.n_lanes, t->bias_tile);
+    t->plan->kernels->modify.add(&q->block, t->bias_tile);
+}
+
+static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
+{
+    double slopes[FOV_MAX_LANES] = {0}, distance[FOV_MAX_LANES] = {0};
+    int64_t group = t->plan->group_size;
+    for (int i = 0; i < q->block.n_rows; i++) {
+        int64_t row = q->row + i;
+        slopes[i] = t->plan->args->alibi_slopes[t->q_head + row % group];
+        distance[i] = (double)key - ((double)(row / group) + (double)t->q_offset);
+    }
+    t->plan->kernels->modify.alibi(&q->block, slopes, distance);
+}
+
+static void modify(fov_task *t, fov_query_block *q, int64_t key)
+{
+    const fov_attention_args *a = t->plan->args;
+    const fov_modifiers *m = &t->plan->kernels->modify;
+    if (a->softcap > 0) m->softcap(&q->block, a->softcap);
+    if (t->bias) add_bias(t, q, key);
+    if (a->alibi_slopes) add_alibi(t, q, key);
+    /* the activation folds a positive multiplier into its own arithmetic; any other sign would turn -inf around */
+    if (!(q->block.multiplier > 0)) m->scale(&q->block);
+}
+
+static void read_matrix(fov_task *t, fov_query_block *q, const char *base, const fov_array *array, int64_t key)
+{
+    const char *lanes[FOV_MAX_LANES];
+    fov_lane_pointers(t, q, base, array, key, lanes);
+    t->plan->moves->gather(lanes, array->column_bytes, q->block.n_keys, q->block.n_lanes, t->tile);
+}
+
+int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
+{
+    const fov_attention_args *a = t->plan->args;
+    int attend = fov_attend_words(t, q, key, n_keys);
+    q->block.tile = t->tile;
+    q->block.n_keys = n_keys;
+    if (attend == FOV_DEAD) {
+        t->tiles_dead++;
+        return attend;
+    }
+    t->tiles_computed++;
+    if (a->stages & FOV_STAGE_SCORE) {
+        fov_need_key(t);
+        q->block.key = t->key_block + (key - t->keys_at) * t->key_ld * t->plan->kernels->real_bytes;
+        q->block.key_ld = t->key_ld;
+        q->block.multiplier = a->scale;
+        t->plan->score(&q->block);
+        modify(t, q, key);
+    } else {
+        q->block.multiplier = 1;
+        if (a->stages == FOV_STAGE_COMBINE) read_matrix(t, q, t->weights, &a->weights, key);
+        else read_matrix(t, q, t->logits, &a->logits, key);
+    }
+    if (attend == FOV_PARTIAL) t->plan->kernels->modify.mask(&q->block, t->attend);
+    return attend;
+}

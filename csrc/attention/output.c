@@ -1,0 +1,59 @@
+/* What leaves a query block: output rows, lse, and, where asked for, the weights or logits themselves. */
+#include <string.h>
+
+#include "attention/task.h"
+
+static void write_lse(fov_task *t, fov_query_block *q)
+{
+    const fov_array *array = &t->plan->args->lse;
+    const char *lanes[FOV_MAX_LANES];
+    double lse[FOV_MAX_LANES];
+    t->plan->activation->lse(&q->block, lse);
+    fov_lane_pointers(t, q, t->lse, array, 0, lanes);
+    for (int i = 0; i < q->block.n_rows; i++) {
+        float narrow = (float)lse[i];
+        if (array->dtype == FOV_F64) memcpy((char *)lanes[i], &lse[i], sizeof lse[i]);
+        else memcpy((char *)lanes[i], &narrow, sizeof narrow);
+    }
+}
+
+void fov_write_output(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *array = &p->args->output;
+    if (p->args->stages & FOV_STAGE_ACTIVATION) p->activation->finish(&q->block);
+    if (t->lse) write_lse(t, q);
+    if (!t->output || !(p->args->stages & FOV_STAGE_COMBINE)) return;
+    if (p->args->stages & FOV_STAGE_ACTIVATION) p->accumulate->rescale(&q->block);
+    const char *lanes[FOV_MAX_LANES];
+    fov_lane_pointers(t, q, t->output, array, 0, lanes);
+    if (!p->few_rows) {
+        p->moves->scatter(q->block.accumulators, p->args->value_dim, q->block.n_lanes, (char *const *)lanes, array->column_bytes);
+        return;
+    }
+    for (int i = 0; i < q->block.n_rows; i++)
+        p->moves->row_out((char *)q->block.accumulators + i * p->args->value_dim * p->kernels->real_bytes, p->args->value_dim,
+                          (char *)lanes[i], array->column_bytes);
+}
+
+/* A second pass over all keys of the block: the final weights need the finished row state, and Lq x Lk is the caller's memory. */
+void fov_write_matrix(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    int scores = p->args->stages == FOV_STAGE_SCORE;
+    const fov_array *array = scores ? &p->args->logits : &p->args->weights;
+    char *base = scores ? t->logits : t->weights;
+    for (int64_t key = 0; key < p->args->kv_len; key += p->tile_keys) {
+        int n = (int)(p->args->kv_len - key < p->tile_keys ? p->args->kv_len - key : p->tile_keys);
+        fov_key_block(t, key, n);
+        if (fov_compute_logits(t, q, key, n) == FOV_DEAD)
+            memset(t->tile, 0, (size_t)n * (size_t)q->block.n_lanes * (size_t)p->kernels->real_bytes);
+        else if (!scores)
+            p->activation->weights(&q->block);
+        else if (q->block.multiplier != 1)
+            p->kernels->modify.scale(&q->block);
+        const char *lanes[FOV_MAX_LANES];
+        fov_lane_pointers(t, q, base, array, key, lanes);
+        p->moves->scatter(t->tile, n, q->block.n_lanes, (char *const *)lanes, array->column_bytes);
+    }
+}

@@ -1,0 +1,14 @@
+/* Which ISA runs: FOVEATE_ISA, fov_set_isa, or the best one that this machine has. */
+#ifndef FOV_DISPATCH_H
+#define FOV_DISPATCH_H
+
+#include "foveate/foveate.h"
+#include "kernels/kernel_types.h"
+
+/* The table in use; *status tells why when it is NULL. */
+const fov_isa *fov_active_isa(fov_status *status);
+
+/* The table of a compiled ISA by index (best first); NULL beyond the last. Does not ask whether the CPU can run it. */
+const fov_isa *fov_compiled_isa(int index);
+
+#endif

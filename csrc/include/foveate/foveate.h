@@ -1,0 +1,141 @@
+/* foveate: attention on CPUs. The public C API: C99, no Python, no intrinsics, no OpenMP.
+ *
+ *     logits  = mask(softcap(score(query, key) * scale) + bias)
+ *     weights = activation(logits)
+ *     output  = combine(weights, value)
+ *
+ * Nothing here allocates, prints or aborts. A call needs a workspace that the caller owns:
+ *
+ *     size_t size;
+ *     fov_status status = fov_workspace_size(&args, &size);
+ *     if (status == FOV_OK) status = fov_attention(&args, malloc(size), size);
+ */
+#ifndef FOVEATE_FOVEATE_H
+#define FOVEATE_FOVEATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define FOV_API __attribute__((visibility("default")))
+#else
+#define FOV_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum fov_status {
+    FOV_OK = 0,
+    FOV_ERROR_ARGUMENT = 1,        /* a field of the arguments is out of range */
+    FOV_ERROR_OVERFLOW = 2,        /* a product of sizes does not fit into 63 bits */
+    FOV_ERROR_WORKSPACE = 3,       /* the workspace is NULL or too small */
+    FOV_ERROR_ISA_UNKNOWN = 4,     /* FOVEATE_ISA or fov_set_isa names no ISA of this build */
+    FOV_ERROR_ISA_UNAVAILABLE = 5, /* this CPU or operating system cannot run that ISA */
+    FOV_ERROR_UNSUPPORTED = 6      /* the mode does not offer what was asked for (lse, sinks) */
+} fov_status;
+
+/* Storage types. f16 and bf16 compute in f32. FOV_BOOL (one byte, non-zero is true) is for masks. */
+typedef enum fov_dtype { FOV_F32 = 0, FOV_F64 = 1, FOV_F16 = 2, FOV_BF16 = 3, FOV_BOOL = 4 } fov_dtype;
+
+/* Which stages run. All three make attention; one alone reads or writes the Lq x Lk matrix itself:
+ * SCORE writes `logits`; ACTIVATION reads `logits` and writes `weights`; COMBINE reads `weights`. */
+enum { FOV_STAGE_SCORE = 1, FOV_STAGE_ACTIVATION = 2, FOV_STAGE_COMBINE = 4, FOV_STAGE_ALL = 7 };
+
+/* A strided view (..., head, row, column); every stride in bytes, any sign, 0 broadcasts.
+ * data == NULL: the array is absent. The data may be misaligned. */
+typedef struct fov_array {
+    void *data;
+    const int64_t *batch_bytes; /* one stride per batch axis */
+    int64_t head_bytes, row_bytes, column_bytes;
+    int32_t dtype; /* fov_dtype */
+} fov_array;
+
+/* One int64 per batch element. data == NULL: absent, `value` holds for all. */
+typedef struct fov_per_batch {
+    const int64_t *data;
+    const int64_t *batch_bytes;
+    int64_t value;
+} fov_per_batch;
+
+/* What a call did, added up over its tasks; for tests and for the curious. */
+typedef struct fov_stats {
+    int64_t tiles_computed; /* tiles of logits that ran the score stage */
+    int64_t tiles_dead;     /* tiles that no row attends: causal, window, length or mask; never computed */
+    int32_t n_threads;      /* threads that the call asked for */
+    int32_t few_rows;       /* 1: the orientation for few query rows (decode), 0: queries in the lanes */
+} fov_stats;
+
+#define FOV_OPEN INT64_MAX /* an open side of the window */
+
+typedef struct fov_attention_args {
+    size_t size; /* sizeof(fov_attention_args): lets old callers meet newer libraries */
+
+    int32_t stages;                     /* FOV_STAGE_ALL or one stage */
+    int32_t score, activation, combine; /* indices into fov_score_name() and friends */
+    int32_t dtype;                      /* fov_dtype of query, key, value, output, logits, weights */
+    int32_t n_threads;                  /* <= 0: the default; more than there are is capped */
+
+    int32_t n_batch_axes;
+    const int64_t *batch_shape;
+    int64_t n_q_heads, n_kv_heads, q_len, kv_len, head_dim, value_dim;
+
+    fov_array query;   /* (batch, n_q_heads,  q_len,  head_dim)  */
+    fov_array key;     /* (batch, n_kv_heads, kv_len, head_dim)  */
+    fov_array value;   /* (batch, n_kv_heads, kv_len, value_dim) */
+    fov_array output;  /* (batch, n_q_heads,  q_len,  value_dim) */
+    fov_array lse;     /* (batch, n_q_heads,  q_len): f32, f64 for f64; column_bytes unused; optional */
+    fov_array weights; /* (batch, n_q_heads,  q_len,  kv_len); optional */
+    fov_array logits;  /* (batch, n_q_heads,  q_len,  kv_len); optional */
+    fov_array mask;    /* (batch, n_q_heads,  q_len,  kv_len) FOV_BOOL, true = attend; optional */
+    fov_array bias;    /* (batch, n_q_heads,  q_len,  kv_len) any float type; optional */
+
+    double scale;   /* multiplies the score; any finite value */
+    double softcap; /* c: logits become c tanh(logits / c); 0 = none */
+
+    /* Row i stands at key position p = i + q_offset and sees p - window_left <= j <= p + window_right.
+     * Causal is window_right = 0. FOV_OPEN leaves a side open. */
+    int64_t window_left, window_right;
+    fov_per_batch q_offset;
+    fov_per_batch kv_lengths; /* keys at and beyond it do not exist; value = kv_len when absent */
+
+    const double *sinks;        /* n_q_heads extra logits without a value; NULL = none */
+    const double *alibi_slopes; /* n_q_heads slopes m: adds m (j - p); NULL = none */
+
+    fov_stats *stats; /* NULL = do not count */
+} fov_attention_args;
+
+/* Bytes of workspace for these arguments (also checks them). O(threads * head_dim + q_len + kv_len), never q_len * kv_len. */
+FOV_API fov_status fov_workspace_size(const fov_attention_args *args, size_t *size);
+FOV_API fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size);
+FOV_API const char *fov_status_message(fov_status status);
+
+/* The registered stage names, in the order of kernels.def; NULL beyond the last. */
+FOV_API const char *fov_score_name(int index);
+FOV_API const char *fov_activation_name(int index);
+FOV_API const char *fov_combine_name(int index);
+FOV_API int fov_activation_has_lse(int index);
+
+/* ISAs, best first; NULL beyond the last compiled one. */
+FOV_API const char *fov_isa_name(int index);
+FOV_API int fov_isa_available(int index);       /* 1: this machine can run it */
+FOV_API fov_status fov_set_isa(const char *name); /* NULL or "auto": the best one, or FOVEATE_ISA */
+FOV_API fov_status fov_get_isa(const char **name); /* the one in use; errors of FOVEATE_ISA appear here */
+FOV_API const char *fov_cpu_features(void);     /* what was detected, space-separated */
+FOV_API const char *fov_amx_state(void);        /* "absent", "no permission asked", ... */
+
+/* Threads. */
+FOV_API int fov_get_num_threads(void);       /* the default for calls that name no number */
+FOV_API void fov_set_num_threads(int n);     /* n < 1: back to the automatic choice */
+FOV_API int fov_get_available_threads(void); /* min(affinity, cgroup quota) */
+FOV_API const char *fov_threads_reason(void); /* why the default is what it is, one line */
+FOV_API const char *fov_threading_layer(void); /* "openmp", "pthreads" or "none"; what runs in this process now */
+
+FOV_API const char *fov_version(void);
+FOV_API const char *fov_compiler(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,193 @@
+/* Combine weighted_sum: output = sum_j w_j value_j. reference.py: COMBINES["weighted_sum"].
+ *
+ * lanes: O^T += V^T P^T, the mirror image of the dot score: FOV_SCORE_KEYS columns of value_dim are accumulated in registers over
+ * all keys of the block, each value element broadcast against the vectors of weights. */
+
+FOV_INLINE void FOV_NAME(weighted_sum_columns)(const fov_block *b, int64_t column, const int n_columns, const int n_vectors)
+{
+    const int n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
+    const real *value = (const real *)b->value + column, *weights = b->tile;
+    real *out = (real *)b->accumulators + column * n_lanes;
+    vr sum[8][3];
+#pragma GCC unroll 8
+    for (int c = 0; c < n_columns; c++)
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++) sum[c][j] = vr_load(out + c * n_lanes + j * VR_LANES);
+#pragma GCC unroll 2
+    for (int k = 0; k < n_keys; k++) {
+        vr w[3];
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++) w[j] = vr_load(weights + k * n_lanes + j * VR_LANES);
+        const real *v = value + k * b->value_ld;
+#pragma GCC unroll 8
+        for (int c = 0; c < n_columns; c++) {
+            vr x = vr_set1(v[c]);
+#pragma GCC unroll 3
+            for (int j = 0; j < n_vectors; j++) sum[c][j] = vr_fma(x, w[j], sum[c][j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < n_columns; c++)
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++) vr_store(out + c * n_lanes + j * VR_LANES, sum[c][j]);
+}
+
+FOV_INLINE void FOV_NAME(weighted_sum_tile)(const fov_block *b, const int n_vectors)
+{
+    int64_t c = 0;
+    for (; c + FOV_SCORE_KEYS <= b->value_dim; c += FOV_SCORE_KEYS) FOV_NAME(weighted_sum_columns)(b, c, FOV_SCORE_KEYS, n_vectors);
+    if (FOV_SCORE_KEYS > 4 && c + 4 <= b->value_dim) {
+        FOV_NAME(weighted_sum_columns)(b, c, 4, n_vectors);
+        c += 4;
+    }
+    for (; c < b->value_dim; c++) FOV_NAME(weighted_sum_columns)(b, c, 1, n_vectors);
+}
+
+static void FOV_NAME(combine_weighted_sum_lanes)(fov_block *b)
+{
+    switch (b->n_lanes / VR_LANES) {
+    case 1: FOV_NAME(weighted_sum_tile)(b, 1); break;
+    case 2: FOV_NAME(weighted_sum_tile)(b, 2); break;
+    default: FOV_NAME(weighted_sum_tile)(b, 3);
+    }
+}
+
+/* The careful form: same order, same bits, but a value that a row does not attend is never multiplied. */
+static void FOV_NAME(combine_weighted_sum_lanes_selected)(fov_block *b, const uint32_t *attend)
+{
+    const int n_lanes = b->n_lanes;
+    for (int k = 0; k < b->n_keys; k++) {
+        const real *v = (const real *)b->value + k * b->value_ld;
+        for (int i = 0; i < n_lanes; i += VR_LANES) {
+            vm m = vr_bits(attend + (int64_t)(k / 32) * n_lanes + i, k % 32);
+            vr w = vr_load((const real *)b->tile + (int64_t)k * n_lanes + i);
+            for (int64_t c = 0; c < b->value_dim; c++) {
+                real *out = (real *)b->accumulators + c * n_lanes + i;
+                vr sum = vr_load(out);
+                vr_store(out, vr_select(m, vr_fma(vr_set1(v[c]), w, sum), sum));
+            }
+        }
+    }
+}
+
+static void FOV_NAME(combine_weighted_sum_lanes_rescale)(fov_block *b)
+{
+    for (int i = 0; i < b->n_lanes; i += VR_LANES) {
+        vr factor = vr_load((const real *)b->row_factor + i);
+        for (int64_t c = 0; c < b->value_dim; c++) {
+            real *out = (real *)b->accumulators + c * b->n_lanes + i;
+            vr_store(out, vr_mul(vr_load(out), factor));
+        }
+    }
+}
+
+static void FOV_NAME(combine_weighted_sum_lanes_merge)(fov_block *into, fov_block *from)
+{
+    for (int i = 0; i < into->n_lanes; i += VR_LANES) {
+        vr fa = vr_load((const real *)into->row_factor + i), fb = vr_load((const real *)from->row_factor + i);
+        for (int64_t c = 0; c < into->value_dim; c++) {
+            int64_t at = c * into->n_lanes + i;
+            vr a = vr_load((real *)into->accumulators + at), x = vr_load((const real *)from->accumulators + at);
+            vr_store((real *)into->accumulators + at, vr_fma(a, fa, vr_mul(x, fb)));
+        }
+    }
+}
+
+/* rows: vectors run along value_dim. Blocks of 16 keys keep the V rows in L1 while all rows of the group pass over them. */
+#define FOV_ROWS_BLOCK 16
+
+FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key1, int row0, int64_t column, const int n_rows,
+                                           const int n_vectors, int64_t tail)
+{
+    const real *weights = (const real *)b->tile + row0, *value = (const real *)b->value + column;
+    real *out = (real *)b->accumulators + row0 * b->value_dim + column;
+    vr sum[4][4];
+#pragma GCC unroll 4
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vectors; j++)
+            sum[r][j] = tail ? vr_load_n(out + r * b->value_dim, tail) : vr_load(out + r * b->value_dim + j * VR_LANES);
+    for (int k = key0; k < key1; k++) {
+        vr x[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vectors; j++)
+            x[j] = tail ? vr_load_n(value + k * b->value_ld, tail) : vr_load(value + k * b->value_ld + j * VR_LANES);
+#pragma GCC unroll 4
+        for (int r = 0; r < n_rows; r++) {
+            vr w = vr_set1(weights[(int64_t)k * b->n_lanes + r]);
+#pragma GCC unroll 4
+            for (int j = 0; j < n_vectors; j++) sum[r][j] = vr_fma(x[j], w, sum[r][j]);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < n_rows; r++)
+#pragma GCC unroll 4
+        for (int j = 0; j < n_vectors; j++) {
+            if (tail) vr_store_n(out + r * b->value_dim, sum[r][j], tail);
+            else vr_store(out + r * b->value_dim + j * VR_LANES, sum[r][j]);
+        }
+}
+
+FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, int key0, int key1, int row0, const int n_rows)
+{
+    int64_t c = 0;
+    const int wide = FOV_ROWS_KEYS; /* 4 x 4 or, with 16 registers, 4 x 2 accumulators */
+    for (; c + wide * VR_LANES <= b->value_dim; c += wide * VR_LANES)
+        FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, wide, 0);
+    for (; c + VR_LANES <= b->value_dim; c += VR_LANES) FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, 1, 0);
+    if (c < b->value_dim) FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, 1, b->value_dim - c);
+}
+
+static void FOV_NAME(combine_weighted_sum_rows)(fov_block *b)
+{
+    for (int k = 0; k < b->n_keys; k += FOV_ROWS_BLOCK) {
+        int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys, r = 0;
+        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, k, end, r, 4);
+        for (; r < b->n_rows; r++) FOV_NAME(weighted_sum_few_rows)(b, k, end, r, 1);
+    }
+}
+
+#undef FOV_ROWS_BLOCK
+
+static void FOV_NAME(combine_weighted_sum_rows_selected)(fov_block *b, const uint32_t *attend)
+{
+    for (int k = 0; k < b->n_keys; k++) {
+        const real *v = (const real *)b->value + k * b->value_ld;
+        for (int r = 0; r < b->n_rows; r++) {
+            if (!(attend[(int64_t)(k / 32) * b->n_lanes + r] >> (k % 32) & 1u)) continue;
+            vr w = vr_set1(((const real *)b->tile)[(int64_t)k * b->n_lanes + r]);
+            real *out = (real *)b->accumulators + r * b->value_dim;
+            for (int64_t c = 0; c < b->value_dim; c += VR_LANES) {
+                int64_t n = b->value_dim - c < VR_LANES ? b->value_dim - c : VR_LANES;
+                vr_store_n(out + c, vr_fma(vr_load_n(v + c, n), w, vr_load_n(out + c, n)), n);
+            }
+        }
+    }
+}
+
+static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
+{
+    for (int r = 0; r < b->n_rows; r++) {
+        real factor = ((const real *)b->row_factor)[r], *out = (real *)b->accumulators + r * b->value_dim;
+        for (int64_t c = 0; c < b->value_dim; c++) out[c] *= factor;
+    }
+}
+
+static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block *from)
+{
+    for (int r = 0; r < into->n_rows; r++) {
+        vr fa = vr_set1(((const real *)into->row_factor)[r]), fb = vr_set1(((const real *)from->row_factor)[r]);
+        real *a = (real *)into->accumulators + r * into->value_dim;
+        const real *x = (const real *)from->accumulators + r * into->value_dim;
+        for (int64_t c = 0; c < into->value_dim; c += VR_LANES) {
+            int64_t n = into->value_dim - c < VR_LANES ? into->value_dim - c : VR_LANES;
+            vr_store_n(a + c, vr_fma(vr_load_n(a + c, n), fa, vr_mul(vr_load_n(x + c, n), fb)), n);
+        }
+    }
+}
+
+#define FOV_COMBINE_ENTRY_weighted_sum                                                                                      \
+    {.lanes = {.tile = FOV_NAME(combine_weighted_sum_lanes), .selected = FOV_NAME(combine_weighted_sum_lanes_selected),     \
+               .rescale = FOV_NAME(combine_weighted_sum_lanes_rescale), .merge = FOV_NAME(combine_weighted_sum_lanes_merge)}, \
+     .rows = {.tile = FOV_NAME(combine_weighted_sum_rows), .selected = FOV_NAME(combine_weighted_sum_rows_selected),        \
+              .rescale = FOV_NAME(combine_weighted_sum_rows_rescale), .merge = FOV_NAME(combine_weighted_sum_rows_merge)}}

@@ -1,0 +1,4 @@
+/* Every kernel, compiled for avx512 (flags: cmake/FoveateIsa.cmake). */
+#define FOV_ISA_NAME avx512
+#define FOV_ISA_AVX512 1
+#include "kernels/isa_table.h"

@@ -1,0 +1,4 @@
+/* Every kernel, compiled for scalar (flags: cmake/FoveateIsa.cmake). */
+#define FOV_ISA_NAME scalar
+#define FOV_ISA_SCALAR 1
+#include "kernels/isa_table.h"

@@ -1,0 +1,125 @@
+/* The contract between the driver and the kernels: one block of work, and the table of stages that treat it.
+ *
+ * A block is up to n_lanes query rows against up to FOV_MAX_TILE_KEYS keys. Its logits live in a tile [n_keys][n_lanes]
+ * of reals (float, or double for f64), queries in the lanes, whatever the ISA, and become weights in place. `void *` below
+ * always points to reals of the table's type; the driver never looks inside.
+ *
+ * Two orientations of query and accumulators, the same tile:
+ *   lanes   query [head_dim][n_lanes], accumulators [value_dim][n_lanes]: every K and V element is broadcast to the lanes;
+ *   rows    query [n_rows][head_dim],  accumulators [n_rows][value_dim]:  few query rows (decode), vectors run along head_dim. */
+#ifndef FOV_KERNEL_TYPES_H
+#define FOV_KERNEL_TYPES_H
+
+#include <stdint.h>
+
+#define FOV_MAX_LANES 48     /* 3 vectors of 16 */
+#define FOV_MAX_TILE_KEYS 256
+#define FOV_N_DTYPES 4 /* f32 f64 f16 bf16, in the order of fov_dtype */
+
+enum {
+#define FOV_SCORE(name, kernel) FOV_SCORE_INDEX_##name,
+#include "kernels/kernels.def"
+    FOV_N_SCORES
+};
+enum {
+#define FOV_ACTIVATION(name, kernel) FOV_ACTIVATION_INDEX_##name,
+#include "kernels/kernels.def"
+    FOV_N_ACTIVATIONS
+};
+enum {
+#define FOV_COMBINE(name, kernel) FOV_COMBINE_INDEX_##name,
+#include "kernels/kernels.def"
+    FOV_N_COMBINES
+};
+
+typedef struct fov_block {
+    void *tile; /* [n_keys][n_lanes] */
+    int n_keys, n_lanes, n_rows; /* n_lanes is a multiple of vector_lanes; the first n_rows lanes are real rows */
+    const void *query;
+    const void *key, *value;   /* rows of this block, contiguous along the row */
+    int64_t key_ld, value_ld;  /* elements from row to row */
+    int64_t head_dim, value_dim;
+    void *accumulators;
+    double multiplier; /* tile value * multiplier = logit; the first stage that computes folds it in and sets 1; > 0 at the activation */
+    void *row_max;     /* [n_lanes] state of the activation; softmax: the reference maximum in log2 units */
+    void *row_sum;     /* [n_lanes] softmax: sum of 2^(logit log2(e) - row_max) */
+    void *row_factor;  /* [n_lanes] what the accumulators of a row are to be multiplied with */
+} fov_block;
+
+typedef void (*fov_block_fn)(fov_block *block);
+
+typedef struct fov_score {
+    fov_block_fn lanes, rows; /* fills the tile */
+} fov_score;
+
+typedef struct fov_activation {
+    int has_lse;     /* finish leaves what lse() needs */
+    int takes_sinks; /* init takes one more logit per row */
+    void (*init)(fov_block *block, const double *sinks); /* sinks[n_rows] or NULL */
+    int (*tile)(fov_block *block);    /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
+    void (*finish)(fov_block *block); /* row_factor = the last factor of each output row */
+    void (*weights)(fov_block *block); /* after finish: logits -> final weights, in place */
+    void (*merge)(fov_block *into, fov_block *from); /* joins two states, sets the row_factor of both */
+    void (*lse)(const fov_block *block, double *lse); /* lse[n_rows], natural log; NULL without has_lse */
+} fov_activation;
+
+/* accumulators += weights of the tile * value. `selected` is the careful form for a block whose values hold NaN or Inf while some
+ * rows do not attend them: attend has one bit per key, word [key / 32][lane], and a cleared bit keeps the value out altogether. */
+typedef struct fov_accumulate {
+    fov_block_fn tile;
+    void (*selected)(fov_block *block, const uint32_t *attend);
+    fov_block_fn rescale;                            /* accumulators *= row_factor */
+    void (*merge)(fov_block *into, fov_block *from); /* into = into * its row_factor + from * its row_factor */
+} fov_accumulate;
+
+typedef struct fov_combine {
+    fov_accumulate lanes, rows;
+} fov_combine;
+
+/* Passes over a tile, in the order of the definition of the logits. Each folds block->multiplier in. */
+typedef struct fov_modifiers {
+    fov_block_fn scale;
+    void (*softcap)(fov_block *block, double cap);       /* cap * tanh(x / cap) */
+    void (*add)(fov_block *block, const void *bias);     /* bias [n_keys][n_lanes] */
+    void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + key in tile); [n_lanes] each */
+    void (*mask)(fov_block *block, const uint32_t *attend);     /* a cleared bit makes the logit -inf */
+    int (*any_masked)(const fov_block *block);                  /* some logit is -inf */
+    void (*unmasked)(const fov_block *block, uint32_t *attend); /* the bits of the logits that are not -inf */
+} fov_modifiers;
+
+/* Between arrays of a storage type and contiguous reals. Sources may be misaligned; steps are in bytes, of any sign. */
+typedef struct fov_moves {
+    void (*row_in)(const char *source, int64_t step, int64_t n, void *reals);
+    void (*row_out)(const void *reals, int64_t n, char *target, int64_t step);
+    /* tile [n_steps][n_lanes] <-> one pointer per lane; NULL lanes read as 0 and are not written */
+    void (*gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, void *tile);
+    void (*scatter)(const void *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step);
+} fov_moves;
+
+typedef struct fov_kernels {
+    int real_bytes;   /* 4 or 8 */
+    int vector_lanes; /* reals per vector */
+    int max_vectors;  /* the widest tile is max_vectors * vector_lanes queries */
+    fov_score score[FOV_N_SCORES];
+    fov_modifiers modify;
+    fov_activation activation[FOV_N_ACTIVATIONS];
+    fov_combine combine[FOV_N_COMBINES];
+    fov_moves moves[FOV_N_DTYPES];
+    /* n bytes of a bool mask, `step` apart, to bits: word i at words[i * word_stride] holds keys 32 i .. 32 i + 31 */
+    void (*pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride);
+    int (*all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns);
+} fov_kernels;
+
+/* One per ISA. enter sets the floating point environment of a task (round to nearest, results below the normal range
+ * flushed to zero), leave restores the caller's. */
+typedef struct fov_isa {
+    const char *name;
+    const fov_kernels *f32, *f64;
+    uint64_t (*enter)(void);
+    void (*leave)(uint64_t saved);
+} fov_isa;
+
+#define FOV_ISA(name) extern const fov_isa fov_isa_##name;
+#include "kernels/kernels.def"
+
+#endif

@@ -1,0 +1,81 @@
+/* The modifiers: passes over a tile of logits between score and activation, in the order of the definition. Each that computes
+ * folds the pending multiplier of the block in and leaves 1. reference.py: logits(). */
+
+static void FOV_NAME(modify_scale)(fov_block *b)
+{
+    const vr c = vr_set1((real)b->multiplier);
+    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    real *tile = b->tile;
+    for (int64_t i = 0; i < n; i += VR_LANES) vr_store(tile + i, vr_mul(vr_load(tile + i), c));
+    b->multiplier = 1;
+}
+
+static void FOV_NAME(modify_softcap)(fov_block *b, double cap)
+{
+    const vr c = vr_set1((real)(b->multiplier / cap)), back = vr_set1((real)cap);
+    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    real *tile = b->tile;
+    for (int64_t i = 0; i < n; i += VR_LANES)
+        vr_store(tile + i, vr_mul(back, FOV_NAME(tanh)(vr_mul(vr_load(tile + i), c))));
+    b->multiplier = 1;
+}
+
+static void FOV_NAME(modify_add)(fov_block *b, const void *bias)
+{
+    const vr c = vr_set1((real)b->multiplier);
+    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    real *tile = b->tile;
+    for (int64_t i = 0; i < n; i += VR_LANES)
+        vr_store(tile + i, vr_fma(vr_load(tile + i), c, vr_load((const real *)bias + i)));
+    b->multiplier = 1;
+}
+
+/* distance is that of the first key of the tile; integers under 2^24 (2^53) are exact. */
+static void FOV_NAME(modify_alibi)(fov_block *b, const double *slopes, const double *distance)
+{
+    const vr c = vr_set1((real)b->multiplier);
+    for (int i = 0; i < b->n_lanes; i += VR_LANES) {
+        real slope_of[VR_LANES], first_of[VR_LANES];
+        for (int j = 0; j < VR_LANES; j++) {
+            slope_of[j] = (real)slopes[i + j];
+            first_of[j] = (real)distance[i + j];
+        }
+        vr slope = vr_load(slope_of), first = vr_load(first_of);
+        real *p = (real *)b->tile + i;
+        for (int k = 0; k < b->n_keys; k++, p += b->n_lanes)
+            vr_store(p, vr_fma(vr_load(p), c, vr_mul(slope, vr_add(first, vr_set1((real)k)))));
+    }
+    b->multiplier = 1;
+}
+
+static void FOV_NAME(modify_mask)(fov_block *b, const uint32_t *attend)
+{
+    const vr none = vr_set1(-(real)INFINITY);
+    real *p = b->tile;
+    for (int k = 0; k < b->n_keys; k++) {
+        const uint32_t *words = attend + (int64_t)(k / 32) * b->n_lanes;
+        for (int i = 0; i < b->n_lanes; i += VR_LANES, p += VR_LANES)
+            vr_store(p, vr_select(vr_bits(words + i, k % 32), vr_load(p), none));
+    }
+}
+
+static int FOV_NAME(modify_any_masked)(const fov_block *b)
+{
+    const vr none = vr_set1(-(real)INFINITY);
+    const real *tile = b->tile;
+    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    vm found = vr_eq(vr_zero(), none);
+    for (int64_t i = 0; i < n; i += VR_LANES) found = vr_m_or(found, vr_eq(vr_load(tile + i), none));
+    return vr_any(found);
+}
+
+static void FOV_NAME(modify_unmasked)(const fov_block *b, uint32_t *attend)
+{
+    const real *tile = b->tile;
+    for (int k = 0; k < b->n_keys; k++)
+        for (int i = 0; i < b->n_lanes; i++) {
+            uint32_t *word = attend + (int64_t)(k / 32) * b->n_lanes + i, bit = 1u << (k % 32);
+            if (k % 32 == 0) *word = 0;
+            if (tile[(int64_t)k * b->n_lanes + i] != -(real)INFINITY) *word |= bit;
+        }
+}

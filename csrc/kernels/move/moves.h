@@ -1,0 +1,133 @@
+/* Between arrays of a storage type and contiguous reals. One body per move; the storage type is a constant argument, so each
+ * instance folds to straight code. Contiguous f32, f16 and bf16 go through vectors, everything else element by element. */
+
+FOV_INLINE real FOV_NAME(load_one)(const char *p, const int dtype)
+{
+    if (dtype == FOV_F64) { double x; memcpy(&x, p, 8); return (real)x; }
+    if (dtype == FOV_F32) { float x; memcpy(&x, p, 4); return (real)x; }
+    uint16_t h;
+    memcpy(&h, p, 2);
+    return (real)(dtype == FOV_F16 ? fov_f16_to_f32(h) : fov_bf16_to_f32(h));
+}
+
+FOV_INLINE void FOV_NAME(store_one)(real x, char *p, const int dtype)
+{
+    if (dtype == FOV_F64) { double y = (double)x; memcpy(p, &y, 8); return; }
+    if (dtype == FOV_F32) { float y = (float)x; memcpy(p, &y, 4); return; }
+    uint16_t h = dtype == FOV_F16 ? fov_f32_to_f16((float)x) : fov_f32_to_bf16((float)x);
+    memcpy(p, &h, 2);
+}
+
+#if FOV_REAL_BITS == 32
+FOV_INLINE vf32 vf32_load_as(const char *p, const int dtype)
+{
+    return dtype == FOV_F32 ? vf32_load((const float *)p) : dtype == FOV_F16 ? vf32_load_f16(p) : vf32_load_bf16(p);
+}
+FOV_INLINE void vf32_store_as(char *p, vf32 v, const int dtype)
+{
+    if (dtype == FOV_F32) vf32_store((float *)p, v);
+    else if (dtype == FOV_F16) vf32_store_f16(p, v);
+    else vf32_store_bf16(p, v);
+}
+#endif
+
+FOV_INLINE int FOV_NAME(bytes_of)(const int dtype) { return dtype == FOV_F64 ? 8 : dtype == FOV_F32 ? 4 : 2; }
+
+FOV_INLINE void FOV_NAME(row_in)(const char *source, int64_t step, int64_t n, real *reals, const int dtype)
+{
+    int64_t i = 0;
+#if FOV_REAL_BITS == 32
+    if (dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
+        for (; i + VF32_LANES <= n; i += VF32_LANES) vf32_store(reals + i, vf32_load_as(source + i * step, dtype));
+#endif
+    for (; i < n; i++) reals[i] = FOV_NAME(load_one)(source + i * step, dtype);
+}
+
+FOV_INLINE void FOV_NAME(row_out)(const real *reals, int64_t n, char *target, int64_t step, const int dtype)
+{
+    int64_t i = 0;
+#if FOV_REAL_BITS == 32
+    if (dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
+        for (; i + VF32_LANES <= n; i += VF32_LANES) vf32_store_as(target + i * step, vf32_load(reals + i), dtype);
+#endif
+    for (; i < n; i++) FOV_NAME(store_one)(reals[i], target + i * step, dtype);
+}
+
+FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile, const int dtype)
+{
+    for (int lane0 = 0; lane0 < n_lanes; lane0 += VR_LANES) {
+        int64_t s = 0;
+        int all = 1;
+        for (int i = 0; i < VR_LANES; i++) all &= lanes[lane0 + i] != NULL;
+#if FOV_REAL_BITS == 32
+        if (all && dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
+            for (; s + VF32_LANES <= n_steps; s += VF32_LANES) {
+                vf32 r[VF32_LANES];
+#pragma GCC unroll 16
+                for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load_as(lanes[lane0 + i] + s * step, dtype);
+                vf32_transpose(r);
+#pragma GCC unroll 16
+                for (int i = 0; i < VF32_LANES; i++) vf32_store(tile + (s + i) * n_lanes + lane0, r[i]);
+            }
+#endif
+        for (; s < n_steps; s++)
+            for (int i = 0; i < VR_LANES; i++) {
+                const char *lane = lanes[lane0 + i];
+                tile[s * n_lanes + lane0 + i] = lane ? FOV_NAME(load_one)(lane + s * step, dtype) : 0;
+            }
+    }
+}
+
+FOV_INLINE void FOV_NAME(scatter)(const real *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step, const int dtype)
+{
+    for (int lane0 = 0; lane0 < n_lanes; lane0 += VR_LANES) {
+        int64_t s = 0;
+        int all = 1;
+        for (int i = 0; i < VR_LANES; i++) all &= lanes[lane0 + i] != NULL;
+#if FOV_REAL_BITS == 32
+        if (all && dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
+            for (; s + VF32_LANES <= n_steps; s += VF32_LANES) {
+                vf32 r[VF32_LANES];
+#pragma GCC unroll 16
+                for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load(tile + (s + i) * n_lanes + lane0);
+                vf32_transpose(r);
+#pragma GCC unroll 16
+                for (int i = 0; i < VF32_LANES; i++) vf32_store_as(lanes[lane0 + i] + s * step, r[i], dtype);
+            }
+#endif
+        for (; s < n_steps; s++)
+            for (int i = 0; i < VR_LANES; i++)
+                if (lanes[lane0 + i]) FOV_NAME(store_one)(tile[s * n_lanes + lane0 + i], lanes[lane0 + i] + s * step, dtype);
+    }
+}
+
+static void FOV_NAME(pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride)
+{
+    int k = 0;
+    if (step == 1)
+        for (; k + 32 <= n; k += 32) words[k / 32 * word_stride] = vec_nonzero32(bytes + k);
+    for (; k < n; k++) {
+        if (k % 32 == 0) words[k / 32 * word_stride] = 0;
+        words[k / 32 * word_stride] |= (uint32_t)(bytes[k * step] != 0) << (k % 32);
+    }
+}
+
+/* x - x is 0 for finite x and NaN otherwise; the sum of those is 0 exactly when all are finite. */
+static int FOV_NAME(all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns)
+{
+    vr sum = vr_zero();
+    for (int64_t k = 0; k < n_rows; k++) {
+        const real *p = (const real *)rows + k * ld;
+        int64_t c = 0;
+        for (; c + VR_LANES <= n_columns; c += VR_LANES) {
+            vr x = vr_load(p + c);
+            sum = vr_add(sum, vr_sub(x, x));
+        }
+        if (c < n_columns) {
+            vr x = vr_load_n(p + c, n_columns - c);
+            sum = vr_add(sum, vr_sub(x, x));
+        }
+    }
+    real total = vr_hsum(sum);
+    return total == 0;
+}

@@ -1,0 +1,38 @@
+/* The contract of the vector layer, and the choice of its implementation from the flags of the compilation.
+ *
+ * Two lane types, f32 and f64. VF32_LANES is a constant; every function is static inline; m* is a mask of lanes.
+ *
+ *   zero set1 load store           unaligned
+ *   load_n(p, n) store_n(p, v, n)  the first n lanes; the rest read as 0 and memory behind p + n is never touched
+ *   add sub mul div fma(a,b,c)     fma = a b + c, fused where the hardware has it
+ *   max(a, b) min(a, b)            return b when either is NaN
+ *   fract(y)                       y - floor(y)
+ *   scale2(p, y)                   p 2^floor(y); 0 below the normal range (y < -126 / -1022), inf beyond the largest
+ *   nearest(y)                     nearest integer, ties to even
+ *   gt eq                          ordered: false on NaN
+ *   select(m, a, b)                m ? a : b, lane by lane
+ *   m_or any                       any lane set
+ *   bits(words, bit)               mask of the lanes whose uint32 word has that bit set; words holds LANES words
+ *   hsum                           sum of the lanes
+ *   transpose(rows)                LANES x LANES, in place (f32 only)
+ *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
+ *
+ *
+ * vec_nonzero32(p): bit i tells whether byte i of 32 is not 0. vec_enter, vec_leave: the floating point environment of a task.
+ * A file that includes this without any ISA flags gets vec_scalar.h, so every kernel header opens clean in an editor. */
+#ifndef FOV_VEC_H
+#define FOV_VEC_H
+
+#define FOV_INLINE static inline __attribute__((always_inline, unused))
+
+#if defined(FOV_ISA_AVX512)
+#include "simd/vec_avx512.h"
+#elif defined(FOV_ISA_AVX2)
+#include "simd/vec_avx2.h"
+#elif defined(FOV_ISA_NEON)
+#include "simd/vec_neon.h"
+#else
+#include "simd/vec_scalar.h"
+#endif
+
+#endif

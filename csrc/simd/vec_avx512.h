@@ -1,0 +1,141 @@
+/* The vector contract on AVX-512 F, BW, DQ, VL. See vec.h. */
+#ifndef FOV_VEC_AVX512_H
+#define FOV_VEC_AVX512_H
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)
+#error "compile with the flags of the avx512 row of cmake/FoveateIsa.cmake"
+#endif
+
+#include <immintrin.h>
+#include <stdint.h>
+
+#define VF32_LANES 16
+#define VF64_LANES 8
+#define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
+#define FOV_ROWS_KEYS 4  /* few rows: 4 keys x 4 rows */
+
+typedef __m512 vf32;
+typedef __m512d vf64;
+typedef __mmask16 mf32;
+typedef __mmask8 mf64;
+
+FOV_INLINE mf32 vf32_tail(int64_t n) { return (mf32)((1u << n) - 1u); }
+FOV_INLINE vf32 vf32_zero(void) { return _mm512_setzero_ps(); }
+FOV_INLINE vf32 vf32_set1(float x) { return _mm512_set1_ps(x); }
+FOV_INLINE vf32 vf32_load(const float *p) { return _mm512_loadu_ps(p); }
+FOV_INLINE void vf32_store(float *p, vf32 v) { _mm512_storeu_ps(p, v); }
+FOV_INLINE vf32 vf32_load_n(const float *p, int64_t n) { return _mm512_maskz_loadu_ps(vf32_tail(n), p); }
+FOV_INLINE void vf32_store_n(float *p, vf32 v, int64_t n) { _mm512_mask_storeu_ps(p, vf32_tail(n), v); }
+FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
+FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm512_sub_ps(a, b); }
+FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
+FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
+FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
+FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
+FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm512_min_ps(a, b); }
+FOV_INLINE vf32 vf32_fract(vf32 y) { return _mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+FOV_INLINE vf32 vf32_scale2(vf32 p, vf32 y) { return _mm512_scalef_ps(p, y); } /* FTZ makes results below 2^-126 exact zeros */
+FOV_INLINE vf32 vf32_nearest(vf32 y) { return _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
+FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return _mm512_mask_blend_ps(m, b, a); }
+FOV_INLINE mf32 vf32_m_or(mf32 a, mf32 b) { return (mf32)(a | b); }
+FOV_INLINE int vf32_any(mf32 m) { return m != 0; }
+FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
+{
+    return _mm512_test_epi32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32((int)(1u << bit)));
+}
+FOV_INLINE float vf32_hsum(vf32 v) { return _mm512_reduce_add_ps(v); }
+
+FOV_INLINE mf64 vf64_tail(int64_t n) { return (mf64)((1u << n) - 1u); }
+FOV_INLINE vf64 vf64_zero(void) { return _mm512_setzero_pd(); }
+FOV_INLINE vf64 vf64_set1(double x) { return _mm512_set1_pd(x); }
+FOV_INLINE vf64 vf64_load(const double *p) { return _mm512_loadu_pd(p); }
+FOV_INLINE void vf64_store(double *p, vf64 v) { _mm512_storeu_pd(p, v); }
+FOV_INLINE vf64 vf64_load_n(const double *p, int64_t n) { return _mm512_maskz_loadu_pd(vf64_tail(n), p); }
+FOV_INLINE void vf64_store_n(double *p, vf64 v, int64_t n) { _mm512_mask_storeu_pd(p, vf64_tail(n), v); }
+FOV_INLINE vf64 vf64_add(vf64 a, vf64 b) { return _mm512_add_pd(a, b); }
+FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm512_sub_pd(a, b); }
+FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm512_mul_pd(a, b); }
+FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm512_div_pd(a, b); }
+FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm512_fmadd_pd(a, b, c); }
+FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm512_max_pd(a, b); }
+FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm512_min_pd(a, b); }
+FOV_INLINE vf64 vf64_fract(vf64 y) { return _mm512_reduce_pd(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
+FOV_INLINE vf64 vf64_scale2(vf64 p, vf64 y) { return _mm512_scalef_pd(p, y); }
+FOV_INLINE vf64 vf64_nearest(vf64 y) { return _mm512_roundscale_pd(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
+FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return _mm512_mask_blend_pd(m, b, a); }
+FOV_INLINE mf64 vf64_m_or(mf64 a, mf64 b) { return (mf64)(a | b); }
+FOV_INLINE int vf64_any(mf64 m) { return m != 0; }
+FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
+{
+    return (mf64)_mm256_test_epi32_mask(_mm256_loadu_si256((const __m256i *)words), _mm256_set1_epi32((int)(1u << bit)));
+}
+FOV_INLINE double vf64_hsum(vf64 v) { return _mm512_reduce_add_pd(v); }
+
+FOV_INLINE vf32 vf32_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+FOV_INLINE void vf32_store_f16(void *p, vf32 v)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+FOV_INLINE vf32 vf32_load_bf16(const void *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
+{
+    __m512i u = _mm512_castps_si512(v);
+    __m512i odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i rounded = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
+    rounded = _mm512_mask_or_epi32(rounded, nan, u, _mm512_set1_epi32(0x400000));
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+/* 64 shuffles for 256 elements: pairs, quads, then 128-bit blocks twice. */
+FOV_INLINE void vf32_transpose(vf32 *r)
+{
+    vf32 u[16];
+#pragma GCC unroll 8
+    for (int i = 0; i < 16; i += 2) {
+        u[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        u[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_shuffle_ps(u[i], u[i + 2], 0x44);
+        r[i + 1] = _mm512_shuffle_ps(u[i], u[i + 2], 0xee);
+        r[i + 2] = _mm512_shuffle_ps(u[i + 1], u[i + 3], 0x44);
+        r[i + 3] = _mm512_shuffle_ps(u[i + 1], u[i + 3], 0xee);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        u[i] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88);
+        u[i + 4] = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+        u[i + 8] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88);
+        u[i + 12] = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        r[i] = _mm512_shuffle_f32x4(u[i], u[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_f32x4(u[i], u[i + 8], 0xdd);
+    }
+}
+
+FOV_INLINE uint32_t vec_nonzero32(const void *p)
+{
+    __m256i x = _mm256_loadu_si256((const __m256i *)p);
+    return _mm256_test_epi8_mask(x, x);
+}
+
+/* MXCSR: round to nearest, FTZ on, DAZ off (a tiny query times a huge key must count), exceptions masked. */
+FOV_INLINE uint64_t vec_enter(void)
+{
+    unsigned saved = _mm_getcsr();
+    _mm_setcsr(0x9f80u);
+    return saved;
+}
+FOV_INLINE void vec_leave(uint64_t saved) { _mm_setcsr((unsigned)saved); }
+
+#endif

@@ -1,0 +1,74 @@
+"""Types of the compiled binding. Private: use the functions of `foveate`."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foveate._result import AttentionResult
+
+score_names: tuple[str, ...]
+activation_names: tuple[str, ...]
+combine_names: tuple[str, ...]
+isa_names: tuple[str, ...]
+version: str
+compiler: str
+
+def available_isas() -> tuple[str, ...]: ...
+def set_isa(name: str | None) -> int: ...
+def get_isa() -> tuple[int, str | None]: ...
+def status_name(status: int) -> str: ...
+def status_message(status: int) -> str: ...
+def cpu_features() -> str: ...
+def amx_state() -> str: ...
+def get_num_threads() -> int: ...
+def set_num_threads(n: int) -> None: ...
+def available_threads() -> int: ...
+def threads_reason() -> str: ...
+def threading_layer() -> str: ...
+def _fail_allocation(n: int) -> None: ...
+def _count_tiles(on: bool) -> dict[str, int]: ...
+
+class Plan:
+    def __init__(
+        self,
+        score: int,
+        activation: int,
+        combine: int,
+        scale: float | None,
+        softcap: float,
+        alignment: int,
+        offset_allowed: bool,
+        left: int,
+        right: int,
+        blhd: bool,
+    ) -> None: ...
+    def attention(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        mask: npt.ArrayLike | None,
+        bias: npt.ArrayLike | None,
+        alibi_slopes: npt.ArrayLike | None,
+        sinks: npt.ArrayLike | None,
+        kv_lengths: npt.ArrayLike | None,
+        q_offset: npt.ArrayLike | None,
+        return_lse: bool,
+        return_weights: bool,
+        out: npt.NDArray[Any] | None,
+        num_threads: int | None,
+    ) -> npt.NDArray[Any] | AttentionResult: ...
+    def scores(
+        self, query: npt.ArrayLike, key: npt.ArrayLike, num_threads: int | None
+    ) -> npt.NDArray[Any]: ...
+    def activate(
+        self,
+        logits: npt.NDArray[Any],
+        weights: npt.NDArray[Any],
+        mask: npt.NDArray[np.bool_] | None,
+        num_threads: int | None,
+    ) -> None: ...
+    def combine_weights(
+        self, weights: npt.ArrayLike, value: npt.ArrayLike, num_threads: int | None
+    ) -> npt.NDArray[Any]: ...

@@ -1,0 +1,76 @@
+"""One call of the library: workspace, status, the GIL. Included by _core.pyx."""
+
+cdef void *spare = NULL  # the last workspace, kept for the next call; owned by whoever holds the GIL
+cdef size_t spare_size = 0
+cdef enum:
+    LARGEST_SPARE = 1 << 20
+cdef long fail_after = -1
+cdef bint counting = False
+cdef fov_stats last_stats
+
+
+cdef void *take_workspace(size_t *size) noexcept:
+    global spare, spare_size, fail_after
+    cdef void *memory
+    if fail_after >= 0:
+        fail_after -= 1
+        if fail_after < 0:
+            return NULL
+    if spare != NULL and spare_size >= size[0]:
+        memory, size[0], spare = spare, spare_size, NULL
+        return memory
+    size[0] = max(size[0], <size_t>1024)
+    return malloc(size[0])
+
+
+cdef void return_workspace(void *memory, size_t size) noexcept:
+    global spare, spare_size
+    if size > LARGEST_SPARE:
+        free(memory)
+        return
+    free(spare)
+    spare, spare_size = memory, size
+
+
+cdef int check(fov_status status) except -1:
+    if status == FOV_OK:
+        return 0
+    from foveate import _runtime
+    raise _runtime.status_error(status, fov_status_message(status).decode())
+
+
+cdef int check_sizes(Call *call) except -1:
+    """No product of sizes may pass 2**63 bytes: broadcast views reach it without any memory."""
+    cdef fov_attention_args *a = &call.args
+    cdef int axis
+    cdef double batch = 8.0, widest = max(a.head_dim, a.value_dim, 1)
+    for axis in range(a.n_batch_axes):
+        batch *= call.batch_shape[axis]
+    if (batch * a.n_q_heads * a.q_len * max(widest, <double>a.kv_len) >= 9.2e18
+            or batch * a.n_kv_heads * a.kv_len * widest >= 9.2e18):
+        _validate.refuse_sizes(batch_of(call), a.n_q_heads, a.n_kv_heads, a.q_len, a.kv_len, a.head_dim, a.value_dim)
+    return 0
+
+
+cdef int run(Call *call, object num_threads) except -1:
+    global last_stats
+    cdef size_t size = 0
+    cdef void *workspace
+    cdef fov_status status
+    cdef fov_stats stats
+    if num_threads is not None:
+        call.args.n_threads = _validate.num_threads(num_threads)
+    if counting:
+        memset(&stats, 0, sizeof(fov_stats))
+        call.args.stats = &stats
+    check(fov_workspace_size(&call.args, &size))
+    workspace = take_workspace(&size)
+    if workspace == NULL:
+        raise MemoryError(f"foveate: no memory for a workspace of {size} bytes")
+    with nogil:
+        status = fov_attention(&call.args, workspace, size)
+    return_workspace(workspace, size)
+    check(status)
+    if call.args.stats != NULL:
+        last_stats = stats
+    return 0

@@ -1,0 +1,287 @@
+"""The functions users call. Each is a short way to a Mode and its compiled Plan."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from foveate import _validate
+from foveate._result import AttentionResult
+from foveate.mode import Mode
+
+__all__ = ["activate", "attention", "combine", "scores"]
+
+_DEFAULT = Mode()
+_PLAN, _SCORE, _ACTIVATION = _DEFAULT._plan, _DEFAULT.score, _DEFAULT.activation
+_COMBINE, _LAYOUT = _DEFAULT.combine, _DEFAULT.layout
+_cached = lru_cache(maxsize=256, typed=True)(Mode)
+
+
+def _mode(*options: Any) -> Mode:
+    """The Mode of these options, from the cache where they can be hashed (a window may be a list)."""
+    try:
+        return _cached(*options)
+    except TypeError:
+        pass
+    return Mode(*options)
+
+
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    score: str = "scaled_dot",
+    activation: str = "softmax",
+    combine: str = "weighted_sum",
+    scale: float | None = None,
+    softcap: float | None = None,
+    causal: bool | str = False,
+    window: tuple[int | None, int | None] | None = None,
+    layout: str = "bhld",
+    mask: npt.ArrayLike | None = None,
+    bias: npt.ArrayLike | None = None,
+    alibi_slopes: npt.ArrayLike | None = None,
+    sinks: npt.ArrayLike | None = None,
+    kv_lengths: npt.ArrayLike | None = None,
+    q_offset: npt.ArrayLike | None = None,
+    return_lse: bool = False,
+    return_weights: bool = False,
+    out: npt.NDArray[Any] | None = None,
+    num_threads: int | None = None,
+) -> npt.NDArray[Any] | AttentionResult:
+    """Attention of every query over its keys, fused: the q_len x kv_len logits never exist in memory.
+
+    ``logits = mask(softcap(score(query, key) * scale) + bias)``, ``weights = activation(logits)``,
+    ``output = combine(weights, value)``.
+
+    Parameters
+    ----------
+    query : array_like, (..., Hq, Lq, D)
+        float32, float64, float16 or bfloat16 (ml_dtypes); key and value have the same dtype. Any strides,
+        read-only arrays and axes of length 0 are fine; no array is copied. Lists become float64 arrays.
+        A 2-D array is one head, and with three of them the result is 2-D.
+    key : array_like, (..., Hkv, Lk, D)
+        Hq is a multiple of Hkv; query head h reads key head ``h // (Hq // Hkv)``. The leading (batch) axes
+        of query, key and value broadcast together.
+    value : array_like, (..., Hkv, Lk, Dv)
+        The values; Dv may differ from D.
+    score, activation, combine : str
+        The three choices of the mode, see `Mode`.
+    scale, softcap, causal, window, layout
+        The other options of the mode, see `Mode`.
+    mask : array_like of bool, optional
+        True = attend. Broadcasts to (..., Hq, Lq, Lk) in every layout, without a copy.
+    bias : array_like of floats, optional
+        Added to the logits after scale and softcap; broadcasts like ``mask``. A logit of -inf is masked.
+    alibi_slopes : array_like, (Hq,), optional
+        Adds ``slope * (j - (i + q_offset))`` to the logit of query i and key j.
+    sinks : array_like, (Hq,), optional
+        One more logit per row that has no value: it counts in the denominator and in lse. Softmax only.
+    kv_lengths : int or array_like of ints, optional
+        How many keys there are, 0 to Lk; broadcasts to the batch axes. Keys beyond do not exist.
+    q_offset : int or array_like of ints, optional
+        Query i stands at key position i + q_offset (may be negative); broadcasts to the batch axes. Goes
+        with ``causal=True`` or a window alone.
+    return_lse, return_weights : bool, default False
+        Return an `AttentionResult` with the log-sum-exp of each row (softmax), and with the weights.
+    out : ndarray, optional
+        Where the output is written: shape and dtype of the result, any strides, overlapping no input.
+        After an error it is as it was.
+    num_threads : int, optional
+        Most threads for this call, >= 1; the default is `get_num_threads`.
+
+    Returns
+    -------
+    ndarray or AttentionResult
+        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``, in the dtype of the inputs. A row
+        that attends no key is 0 (its lse is -inf, or the sink), and what stands in masked keys never
+        reaches the result, NaN included.
+
+    Raises
+    ------
+    TypeError
+        An argument of the wrong type or dtype.
+    ValueError
+        Shapes that do not fit, values out of range, unknown names, options that exclude each other.
+    MemoryError
+        No memory for the result or the workspace.
+
+    See Also
+    --------
+    Mode : the same with the options checked once.
+    foveate.reference.attention : the specification, in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np, foveate
+    >>> q, k = np.eye(2), np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> v = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> foveate.attention(q, k, v, score="dot").round(3).tolist()
+    [[2.462, 3.462], [1.538, 2.538]]
+    """
+    if (  # by identity, 0.1 us; a look into the cache is 0.4 us
+        score is _SCORE
+        and activation is _ACTIVATION
+        and combine is _COMBINE
+        and scale is None
+        and softcap is None
+        and causal is False
+        and window is None
+        and layout is _LAYOUT
+    ):
+        plan = _PLAN
+    else:
+        plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
+    return plan.attention(
+        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, return_lse, return_weights, out,
+        num_threads,
+    )  # fmt: skip
+
+
+def scores(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    *,
+    score: str = "scaled_dot",
+    scale: float | None = None,
+    softcap: float | None = None,
+    layout: str = "bhld",
+    num_threads: int | None = None,
+) -> npt.NDArray[Any]:
+    """The first stage alone: logits of every query and key.
+
+    Parameters
+    ----------
+    query, key : array_like
+        (..., Hq, Lq, D) and (..., Hkv, Lk, D), as in `attention`.
+    score, scale, softcap, layout
+        As in `Mode`.
+    num_threads : int, optional
+        Most threads for this call.
+
+    Returns
+    -------
+    ndarray
+        ``softcap(score(query, key) * scale)``, (..., Hq, Lq, Lk) in every layout, in the dtype of the
+        inputs; (Lq, Lk) when both are 2-D.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `attention`.
+
+    Examples
+    --------
+    >>> import foveate
+    >>> foveate.scores([[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]], score="dot").tolist()
+    [[11.0, 17.0]]
+    """
+    plan = _mode(score, "softmax", "weighted_sum", scale, softcap, False, None, layout)._plan
+    return plan.scores(query, key, num_threads)
+
+
+def activate(
+    logits: npt.ArrayLike,
+    activation: str = "softmax",
+    *,
+    mask: npt.ArrayLike | None = None,
+    axis: int = -1,
+    num_threads: int | None = None,
+) -> npt.NDArray[Any]:
+    """The second stage alone: weights of logits along one axis.
+
+    Parameters
+    ----------
+    logits : array_like
+        Any shape with at least one axis; float32, float64, float16 or bfloat16. -inf is masked.
+    activation : str, default "softmax"
+        As in `Mode`.
+    mask : array_like of bool, optional
+        True = attend; broadcasts to the shape of ``logits``.
+    axis : int, default -1
+        The axis of the keys.
+    num_threads : int, optional
+        Most threads for this call.
+
+    Returns
+    -------
+    ndarray
+        Weights of the shape and dtype of ``logits``; 0 where masked.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `attention`.
+
+    Examples
+    --------
+    >>> import foveate
+    >>> foveate.activate([0.0, 0.0, 5.0], mask=[True, True, False]).tolist()
+    [0.5, 0.5, 0.0]
+    """
+    plan = _mode("scaled_dot", activation, "weighted_sum", None, None, False, None, "bhld")._plan
+    array = _validate.as_ndarray("logits", logits)
+    if _validate.float_code(array.dtype) < 0:
+        _validate.refuse_dtype("logits", array)
+    if not array.ndim:
+        _validate.refuse_ndim("logits", array.shape)
+    n = _validate.index("axis", axis, "an int")
+    if not -array.ndim <= n < array.ndim:
+        raise ValueError(f"axis must lie in {-array.ndim}..{array.ndim - 1} for logits of shape {array.shape}, got {n}")
+    mask_array = None
+    if mask is not None:
+        mask_array = _validate.mask(mask)
+        if mask_array.ndim > array.ndim:
+            _validate.refuse_broadcast("mask", mask_array.shape, array.shape)
+        wide = mask_array[(None,) * (array.ndim - mask_array.ndim) + (...,)]
+        mask_array = np.moveaxis(wide, n, -1)
+    weights = np.empty(array.shape, array.dtype)
+    plan.activate(np.moveaxis(array, n, -1), np.moveaxis(weights, n, -1), mask_array, num_threads)
+    return weights
+
+
+def combine(
+    weights: npt.ArrayLike,
+    value: npt.ArrayLike,
+    combine: str = "weighted_sum",
+    *,
+    layout: str = "bhld",
+    num_threads: int | None = None,
+) -> npt.NDArray[Any]:
+    """The third stage alone: the output of weights and values.
+
+    Parameters
+    ----------
+    weights : array_like, (..., Hq, Lq, Lk)
+        In this order of axes whatever the layout. A value whose weight is 0 is left out, even if it is NaN.
+    value : array_like, (..., Hkv, Lk, Dv)
+        The values, of the dtype of ``weights``; (..., Lk, Hkv, Dv) for ``layout="blhd"``.
+    combine : str, default "weighted_sum"
+        As in `Mode`.
+    layout : str, default "bhld"
+        Order of the axes of value and output.
+    num_threads : int, optional
+        Most threads for this call.
+
+    Returns
+    -------
+    ndarray
+        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``; (Lq, Dv) when both are 2-D.
+
+    Raises
+    ------
+    TypeError, ValueError, MemoryError
+        As `attention`.
+
+    Examples
+    --------
+    >>> import foveate
+    >>> foveate.combine([[0.5, 0.5, 0.0]], [[1.0], [3.0], [float("nan")]]).tolist()
+    [[2.0]]
+    """
+    plan = _mode("scaled_dot", "softmax", combine, None, None, False, None, layout)._plan
+    return plan.combine_weights(weights, value, num_threads)

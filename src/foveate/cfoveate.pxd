@@ -1,0 +1,87 @@
+"""The public C API for Cython: a transcript of foveate/foveate.h, which is the one truth."""
+
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "foveate/foveate.h" nogil:
+    ctypedef enum fov_status:
+        FOV_OK
+        FOV_ERROR_ARGUMENT
+        FOV_ERROR_OVERFLOW
+        FOV_ERROR_WORKSPACE
+        FOV_ERROR_ISA_UNKNOWN
+        FOV_ERROR_ISA_UNAVAILABLE
+        FOV_ERROR_UNSUPPORTED
+
+    ctypedef enum fov_dtype:
+        FOV_F32
+        FOV_F64
+        FOV_F16
+        FOV_BF16
+        FOV_BOOL
+
+    enum:
+        FOV_STAGE_SCORE
+        FOV_STAGE_ACTIVATION
+        FOV_STAGE_COMBINE
+        FOV_STAGE_ALL
+
+    const int64_t FOV_OPEN
+
+    ctypedef struct fov_array:
+        void *data
+        const int64_t *batch_bytes
+        int64_t head_bytes, row_bytes, column_bytes
+        int32_t dtype
+
+    ctypedef struct fov_per_batch:
+        const int64_t *data
+        const int64_t *batch_bytes
+        int64_t value
+
+    ctypedef struct fov_stats:
+        int64_t tiles_computed
+        int64_t tiles_dead
+        int32_t n_threads
+        int32_t few_rows
+
+    ctypedef struct fov_attention_args:
+        size_t size
+        int32_t stages
+        int32_t score, activation, combine
+        int32_t dtype
+        int32_t n_threads
+        int32_t n_batch_axes
+        const int64_t *batch_shape
+        int64_t n_q_heads, n_kv_heads, q_len, kv_len, head_dim, value_dim
+        fov_array query, key, value, output, lse, weights, logits, mask, bias
+        double scale, softcap
+        int64_t window_left, window_right
+        fov_per_batch q_offset, kv_lengths
+        const double *sinks
+        const double *alibi_slopes
+        fov_stats *stats
+
+    fov_status fov_workspace_size(const fov_attention_args *args, size_t *size) noexcept
+    fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size) noexcept
+    const char *fov_status_message(fov_status status) noexcept
+
+    const char *fov_score_name(int index) noexcept
+    const char *fov_activation_name(int index) noexcept
+    const char *fov_combine_name(int index) noexcept
+    int fov_activation_has_lse(int index) noexcept
+
+    const char *fov_isa_name(int index) noexcept
+    int fov_isa_available(int index) noexcept
+    fov_status fov_set_isa(const char *name) noexcept
+    fov_status fov_get_isa(const char **name) noexcept
+    const char *fov_cpu_features() noexcept
+    const char *fov_amx_state() noexcept
+
+    int fov_get_num_threads() noexcept
+    void fov_set_num_threads(int n) noexcept
+    int fov_get_available_threads() noexcept
+    const char *fov_threads_reason() noexcept
+    const char *fov_threading_layer() noexcept
+
+    const char *fov_version() noexcept
+    const char *fov_compiler() noexcept

@@ -1,0 +1,199 @@
+"""``foveate demo``: attention on real text, next to what the project's first article printed."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import click
+import foveate
+import numpy as np
+from numpy.typing import NDArray
+
+from .console import add_row, console, json_option, print_json, seconds, table
+from .demo_picture import picture
+from .text_features import features, sentences
+from .timing import blas_threads, interleaved, numpy_attention, summary
+
+SCALE = 12.0  # cosines of related sentences are 0.3 to 0.9: softmax is then neither flat nor one-hot
+ONE_HOT = 0.75  # a row with a stronger weight is a near repetition, and dull to show
+MAX_SENTENCES = 2000
+N_SHOWN, N_KEYS = 5, 3
+ARTICLE_WEIGHTS, ARTICLE_OUTPUT = (0.95, 0.86, 0.75), (6.92, 11.48)
+
+
+@click.command("demo")
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--png", type=click.Path(path_type=Path), help="The heat map  [default: foveate-demo.png, numbered]")
+@click.option("--sentences", "n_sentences", type=click.IntRange(min=4), help="Use the first so many of the text.")
+@click.option("--force", is_flag=True, help="Overwrite the picture if it exists.")
+@json_option
+def command(file: Path | None, png: Path | None, n_sentences: int | None, force: bool, as_json: bool) -> None:
+    """Let the sentences of FILE (UTF-8), or of Alice in Wonderland, attend to each other."""
+    if png is not None and png.exists() and not force:
+        raise click.ClickException(f"--png: {png} exists; --force overwrites it")
+    name, text = _read(file)
+    found = sentences(text)[: n_sentences or MAX_SENTENCES]
+    if len(found) < 4:
+        raise click.ClickException(f"{name}: {len(found)} sentences of four words or more, expected at least 4")
+
+    example = worked_example()
+    result = attend_sentences(found)
+    timed = against_numpy(result["features"])
+    if as_json:
+        shown = [_as_dict(found, result, i) for i in result["shown"]]
+        print_json({"text": name, "sentences": len(found), "article": example, "attention": shown, "timing": timed})
+        return
+    out = console()
+    _print_example(out, example)
+    _print_sentences(out, name, found, result)
+    _print_timing(out, timed, len(found))
+    out.print(picture(found, result, png, force, title=f"{name}: which sentence attends to which", out=out))
+
+
+def worked_example() -> dict[str, Any]:
+    """The article's section 4.3: features of f(x) = 2x + 1, scored by dot product against the query 1."""
+    items = np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
+    item_features = 2 * items[:, :1] + 1
+    query = np.ones((1, 1))
+    result = foveate.attention(
+        query, item_features, items, score="dot", activation="sigmoid", return_weights=True
+    )
+    return {
+        "features": item_features[:, 0].tolist(),
+        "weights": result.weights[0].tolist(),
+        "output": result.output[0].tolist(),
+        "article_weights": list(ARTICLE_WEIGHTS),
+        "article_output": list(ARTICLE_OUTPUT),
+    }
+
+
+def attend_sentences(found: list[str]) -> dict[str, Any]:
+    """Weights of every sentence over all others, under softmax and under sigmoid, and which ones to show."""
+    vectors = features(found)
+    others = ~np.eye(len(found), dtype=bool)
+    softmax = foveate.attention(
+        vectors, vectors, vectors, score="dot", scale=SCALE, mask=others, return_weights=True
+    ).weights
+    # sigmoid weights do not compete; -log(n) makes a sentence attend to about one other, as softmax does
+    bias = np.full((1, 1), -np.log(len(found)), np.float32)
+    sigmoid = foveate.attention(
+        vectors, vectors, vectors, score="dot", activation="sigmoid", scale=SCALE, mask=others, bias=bias,
+        return_weights=True,
+    ).weights
+    return {"features": vectors, "softmax": softmax, "sigmoid": sigmoid, "shown": choose(found, softmax, N_SHOWN)}
+
+
+def choose(found: list[str], weights: NDArray[Any], n: int, *, distinct: bool = True) -> list[int]:
+    """The n rows with most weight on their first keys, without rows that only repeat one sentence.
+
+    ``distinct`` leaves out rows that are shown as a key already, or share their first key with another.
+    """
+    strongest = -np.sort(-weights, axis=-1)[:, :N_KEYS]
+    worth = np.where(strongest[:, 0] < ONE_HOT, strongest.sum(axis=-1), strongest[:, 1:].sum(axis=-1))
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for i in np.argsort(-worth, kind="stable").tolist():
+        best = int(weights[i].argmax())
+        if len(found[i]) > 90 or (distinct and (i in seen or best in seen)):
+            continue
+        chosen.append(i)
+        seen |= {i, best}
+        if len(chosen) == n:
+            break
+    return sorted(chosen) or list(range(min(n, len(found))))
+
+
+def against_numpy(vectors: NDArray[np.float32]) -> dict[str, Any]:
+    """The same attention by foveate and by naive NumPy, timed in turns, and how far they are apart."""
+    n_threads = foveate.get_num_threads()
+    mode = foveate.Mode(score="dot", scale=SCALE)
+    with blas_threads(n_threads) as numpy_threads:
+        calls = {
+            "foveate": lambda: mode(vectors, vectors, vectors),
+            "numpy": lambda: numpy_attention(vectors, vectors, vectors, scale=SCALE),
+        }
+        difference = float(np.abs(calls["foveate"]() - calls["numpy"]()).max())
+        times = interleaved(calls, budget=0.5, min_repeats=7)
+    return {
+        "threads": n_threads,
+        "numpy_threads": numpy_threads,
+        "max_abs_difference": difference,
+        **{name: summary(samples) for name, samples in times.items()},
+    }
+
+
+def _read(file: Path | None) -> tuple[str, str]:
+    if file is None:
+        book = resources.files("foveate") / "data" / "alice.txt"
+        return "Alice's Adventures in Wonderland", book.read_text("utf-8")
+    try:
+        return file.name, file.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise click.ClickException(f"{file}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise click.ClickException(f"cannot open {file}: {error.strerror or error}") from None
+
+
+def _as_dict(found: list[str], result: dict[str, Any], i: int) -> dict[str, Any]:
+    def strongest(weights: NDArray[Any]) -> list[dict[str, Any]]:
+        best = np.argsort(-weights[i], kind="stable")[: min(N_KEYS, len(found) - 1)]
+        return [{"sentence": found[j], "index": int(j), "weight": float(weights[i, j])} for j in best]
+
+    return {
+        "sentence": found[i],
+        "index": i,
+        **{activation: strongest(result[activation]) for activation in ("softmax", "sigmoid")},
+    }
+
+
+def _print_example(out: Any, example: dict[str, Any]) -> None:
+    shown = table("The article's worked example: f(x) = 2x + 1, dot, sigmoid, weighted sum", ["", "foveate", "article"])
+    for i, (x, w, printed) in enumerate(
+        zip(example["features"], example["weights"], example["article_weights"], strict=True), 1
+    ):
+        add_row(shown, f"weight of item {i} (feature {x:g})", f"{w:.6f}", f"{printed:.2f}")
+    for i, (o, printed) in enumerate(zip(example["output"], example["article_output"], strict=True), 1):
+        add_row(shown, f"output, component {i}", f"{o:.6f}", f"{printed:.2f}")
+    out.print(shown)
+    out.print("The article's weights are not the sigmoids of its features, nor its output the sum with its weights.\n")
+
+
+def _print_sentences(out: Any, name: str, found: list[str], result: dict[str, Any]) -> None:
+    title = f"{name}: {len(found)} sentences, each attending to all others"
+    shown = table(title, ["sentence", "attends to", "softmax", "sigmoid"], left=2)
+    shown.show_lines = False
+    for i in result["shown"]:
+        for k, other in enumerate(_as_dict(found, result, i)["softmax"]):
+            add_row(
+                shown,
+                _shorten(found[i], 90) if k == 0 else "",
+                _shorten(other["sentence"], 90),
+                f"{other['weight']:.3f}",
+                f"{result['sigmoid'][i, other['index']]:.3f}",
+            )
+        shown.add_section()
+    out.print(shown)
+    out.print(
+        f"Features: hashed character n-grams. Logits: {SCALE:g} times the cosine; softmax weights of a row "
+        "sum to 1, sigmoid weights (bias -log n) stand alone.\n"
+    )
+
+
+def _print_timing(out: Any, timed: dict[str, Any], n: int) -> None:
+    shown = table(f"The same softmax attention, {n} x {n} sentences, in turns", ["", "min", "median", "threads"])
+    for name, threads in (("foveate", str(timed["threads"])), ("numpy", timed["numpy_threads"])):
+        add_row(shown, name, seconds(timed[name]["min"]), seconds(timed[name]["median"]), threads)
+    out.print(shown)
+    ratio = timed["numpy"]["median"] / timed["foveate"]["median"]
+    out.print(
+        f"foveate takes 1/{ratio:.2f} of NumPy's median time; largest difference {timed['max_abs_difference']:.1e}.\n"
+        if ratio >= 1
+        else f"foveate takes {1 / ratio:.2f} times NumPy's median time; "
+        f"largest difference {timed['max_abs_difference']:.1e}.\n"
+    )
+
+
+def _shorten(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 3].rstrip() + "..."

@@ -1,0 +1,156 @@
+"""Mode: the options of attention that are not arrays, checked once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy.typing as npt
+
+from foveate import _core, _validate
+from foveate._result import AttentionResult
+
+__all__ = ["Mode"]
+
+_UNBOUNDED, _EQUAL_LENGTHS, _TOP_LEFT, _BOTTOM_RIGHT = range(4)  # Alignment in _core.pyx
+
+
+@dataclass(frozen=True, repr=False)
+class Mode:
+    """A kind of attention: score, activation, combine and the options that are not arrays of the call.
+
+    ``foveate.attention(q, k, v, activation="sigmoid", mask=m)`` is exactly
+    ``Mode(activation="sigmoid")(q, k, v, mask=m)``. A Mode is checked when it is made, so that its calls
+    only check arrays. Modes are frozen, compare and hash by their options, and can be pickled.
+
+    Parameters
+    ----------
+    score : str, default "scaled_dot"
+        How a query and a key make a logit: "dot" or "scaled_dot".
+    activation : str, default "softmax"
+        How logits become weights: "softmax" or "sigmoid".
+    combine : str, default "weighted_sum"
+        How weights and values make the output: "weighted_sum".
+    scale : float, optional
+        Multiplies the score; replaces the default, which is ``head_dim ** -0.5`` for "scaled_dot" (1 where
+        head_dim is 0) and 1 for every other score.
+    softcap : float, optional
+        A cap c > 0: logits become ``c * tanh(logits / c)``, after the scale, before bias and mask.
+    causal : bool or str, default False
+        Query i stands at key position i + q_offset and sees no later key. "top_left" sets q_offset to 0,
+        "bottom_right" to kv_len - q_len (also where ``kv_lengths`` are shorter). True is for q_len == kv_len,
+        or for calls that give ``q_offset``.
+    window : (int or None, int or None), optional
+        ``(left, right)``: keys from i + q_offset - left to i + q_offset + right, both included; None leaves
+        a side open. Alone it needs q_len == kv_len or ``q_offset``; a ``causal`` string sets its alignment.
+    layout : str, default "bhld"
+        Order of the axes of query, key, value and output: "bhld" is (..., heads, length, dim), "blhd" is
+        (..., length, heads, dim).
+
+    Raises
+    ------
+    TypeError
+        An option has the wrong type.
+    ValueError
+        An option is out of range, or an unknown name; the message lists the known names.
+
+    Examples
+    --------
+    >>> import numpy as np, foveate
+    >>> mode = foveate.Mode(causal=True, window=(1, 0))
+    >>> mode
+    Mode(causal=True, window=(1, 0))
+    >>> x = np.eye(3)
+    >>> mode(x, x, x).shape
+    (3, 3)
+    """
+
+    score: str = "scaled_dot"
+    activation: str = "softmax"
+    combine: str = "weighted_sum"
+    scale: float | None = None
+    softcap: float | None = None
+    causal: bool | str = False
+    window: tuple[int | None, int | None] | None = None
+    layout: str = "bhld"
+    _plan: _core.Plan = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "score": _validate.choice("score", self.score, _core.score_names),
+            "activation": _validate.choice("activation", self.activation, _core.activation_names),
+            "combine": _validate.choice("combine", self.combine, _core.combine_names),
+            "causal": _validate.causal(self.causal),
+            "window": _validate.window(self.window),
+            "layout": _validate.choice("layout", self.layout, ("bhld", "blhd")),
+        }
+        if self.scale is not None:
+            checked["scale"] = _validate.real("scale", self.scale, "a finite number or None")
+        if self.softcap is not None:
+            checked["softcap"] = _validate.real("softcap", self.softcap, "a finite number > 0 or None")
+            if checked["softcap"] <= 0:
+                raise ValueError(f"softcap must be > 0, or None for no cap, got {self.softcap!r}")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_plan", self._make_plan())
+
+    def _make_plan(self) -> _core.Plan:
+        left, right = self.window or (None, None)
+        if self.causal:
+            right = 0
+        if isinstance(self.causal, str):
+            alignment = _TOP_LEFT if self.causal == "top_left" else _BOTTOM_RIGHT
+        else:
+            alignment = _EQUAL_LENGTHS if self.causal or self.window is not None else _UNBOUNDED
+        scale = 1.0 if self.scale is None and self.score != "scaled_dot" else self.scale
+        return _core.Plan(
+            _core.score_names.index(self.score),
+            _core.activation_names.index(self.activation),
+            _core.combine_names.index(self.combine),
+            scale,
+            self.softcap or 0.0,
+            alignment,
+            alignment == _EQUAL_LENGTHS,
+            _validate.window_side(left),
+            _validate.window_side(right),
+            self.layout == "blhd",
+        )
+
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        mask: npt.ArrayLike | None = None,
+        bias: npt.ArrayLike | None = None,
+        alibi_slopes: npt.ArrayLike | None = None,
+        sinks: npt.ArrayLike | None = None,
+        kv_lengths: npt.ArrayLike | None = None,
+        q_offset: npt.ArrayLike | None = None,
+        return_lse: bool = False,
+        return_weights: bool = False,
+        out: npt.NDArray[Any] | None = None,
+        num_threads: int | None = None,
+    ) -> npt.NDArray[Any] | AttentionResult:
+        """Attention in this mode; arguments, result and errors are those of `foveate.attention`.
+
+        Examples
+        --------
+        >>> import numpy as np, foveate
+        >>> x = np.eye(2)
+        >>> foveate.Mode(activation="sigmoid", scale=0.0)(x, x, x).tolist()
+        [[0.5, 0.5], [0.5, 0.5]]
+        """
+        return self._plan.attention(
+            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, return_lse, return_weights, out,
+            num_threads,
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        options = [(f.name, getattr(self, f.name), f.default) for f in fields(self) if f.init]
+        changed = ", ".join(f"{name}={value!r}" for name, value, default in options if value != default)
+        return f"Mode({changed})"
+
+    def __reduce__(self) -> tuple[type[Mode], tuple[Any, ...]]:
+        return Mode, tuple(getattr(self, f.name) for f in fields(self) if f.init)

@@ -1,0 +1,141 @@
+"""What goes wrong outside the arguments: memory, FOVEATE_ISA, imports."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import foveate
+from foveate import _core
+
+X = np.random.default_rng(0).standard_normal((2, 5, 4))
+
+
+@pytest.fixture
+def failing_allocation():
+    yield _core._fail_allocation
+    _core._fail_allocation(-1)
+
+
+CALLS = {
+    "attention": lambda **options: foveate.attention(X, X, X, **options),
+    "scores": lambda **options: foveate.scores(X, X, **options),
+    "activate": lambda **options: foveate.activate(X, **options),
+    "combine": lambda **options: foveate.combine(X[..., :5], np.swapaxes(X, 1, 2)[..., :4], **options),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_memory_for_the_workspace(name, failing_allocation):
+    if name == "combine":
+        weights, value = np.ones((2, 3, 5)), np.ones((2, 5, 4))
+
+        def call():
+            return foveate.combine(weights, value)
+    else:
+        call = CALLS[name]
+    expected = call()
+    failing_allocation(0)
+    with pytest.raises(MemoryError, match=r"no memory for a workspace of \d+ bytes"):
+        call()
+    np.testing.assert_array_equal(call(), expected)
+
+
+def test_no_memory_leaves_out_alone_and_nothing_held(failing_allocation):
+    q, out = X.copy(), np.full(X.shape, 7.0)
+    mask, bias = np.ones((5, 5), bool), np.zeros((5, 5))
+    before = [sys.getrefcount(array) for array in (q, out, mask, bias)]
+    for n in range(3):
+        failing_allocation(n)
+        for _ in range(n):
+            foveate.attention(q, q, q, mask=mask, bias=bias)
+        with pytest.raises(MemoryError):
+            foveate.attention(q, q, q, mask=mask, bias=bias, out=out)
+    assert np.all(out == 7.0)
+    assert [sys.getrefcount(array) for array in (q, out, mask, bias)] == before
+    q.resize((1,), refcheck=True)  # refused while a buffer is held
+
+
+def test_every_refusal_releases_its_buffers():
+    q, out = X.copy(), np.zeros(X.shape)
+    for options in ({"mask": np.ones((9, 9), bool)}, {"bias": np.ones((9, 9))}, {"sinks": [1.0]}, {"num_threads": 0}):
+        with pytest.raises(ValueError, match="must"):
+            foveate.attention(q, q, q, out=out, **options)
+    for array in (q, out):
+        array.resize((1,), refcheck=True)
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+USES = {
+    "attention": "foveate.attention(x, x, x)",
+    "activate": "foveate.activate(x)",
+    "get_isa": "foveate.get_isa()",
+    "info": "foveate.info()",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_unknown_foveate_isa_is_an_error_at_first_use(use):
+    code = f"import numpy as np, foveate; x = np.eye(3); print('imported'); {USES[use]}"
+    done = run(code, FOVEATE_ISA="scalr")
+    assert done.returncode == 1, done
+    assert done.stdout == "imported\n"
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ValueError: FOVEATE_ISA must be one of the ISAs compiled in")
+    assert "'scalar'" in last
+    assert "got 'scalr'; did you mean 'scalar'?" in last
+
+
+def test_unknown_foveate_isa_can_be_overridden():
+    code = "import numpy as np, foveate; foveate.use_isa('scalar'); print(foveate.get_isa(), foveate.attention(*[np.eye(2)] * 3).shape)"
+    done = run(code, FOVEATE_ISA="nonsense")
+    assert done.stdout == "scalar (2, 2)\n", done.stderr
+
+
+def test_foveate_isa_forces():
+    code = "import foveate; print(foveate.get_isa(), foveate.info()['isa']['forced_by'])"
+    assert run(code, FOVEATE_ISA="scalar").stdout == "scalar FOVEATE_ISA\n"
+    assert run(code, FOVEATE_ISA="").stdout == f"{foveate.available_isas()[0]} None\n"
+
+
+def test_unavailable_isa():
+    missing = [name for name in foveate.compiled_isas() if name not in foveate.available_isas()]
+    if not missing:
+        pytest.skip("this machine runs every ISA of the build")
+    with pytest.raises(RuntimeError, match=f"name must be an ISA that this machine can run .*'scalar'.*got '{missing[0]}'"):
+        foveate.use_isa(missing[0])
+    done = run("import foveate; foveate.get_isa()", FOVEATE_ISA=missing[0])
+    assert done.stderr.strip().splitlines()[-1].startswith("RuntimeError: FOVEATE_ISA must be an ISA that")
+
+
+def test_words_for_an_unavailable_isa():
+    from foveate import _runtime
+
+    status = next(n for n in range(10) if _core.status_name(n) == "isa_unavailable")
+    error = _runtime.status_error(status, _core.status_message(status))
+    assert isinstance(error, RuntimeError)
+    assert "'scalar'" in str(error)
+
+
+def test_import_brings_numpy_only():
+    code = "import numpy, sys; before = set(sys.modules); import foveate; print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    new = set(done.stdout.split()) - set(sys.stdlib_module_names)
+    assert new == {"foveate"}
+
+
+def test_without_openmp_environment_noise():
+    assert run("import foveate").stderr == ""

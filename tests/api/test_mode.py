@@ -1,0 +1,115 @@
+"""Mode: frozen, hashable, picklable, readable, and exactly what attention does."""
+
+import copy
+import dataclasses
+import pickle
+
+import numpy as np
+import pytest
+
+import foveate
+from foveate import Mode
+
+MODES = {
+    "Mode()": Mode(),
+    "Mode(activation='sigmoid')": Mode(activation="sigmoid"),
+    "Mode(score='dot', scale=0.5)": Mode("dot", scale=0.5),
+    "Mode(softcap=30.0, causal=True)": Mode(softcap=30, causal=True),
+    "Mode(causal='bottom_right', window=(7, 0))": Mode(causal="bottom_right", window=[7, 0]),
+    "Mode(window=(None, 3), layout='blhd')": Mode(window=(None, 3), layout="blhd"),
+}
+
+
+@pytest.mark.parametrize("text", MODES)
+def test_repr_shows_what_is_not_default(text):
+    assert repr(MODES[text]) == text
+    assert eval(text) == MODES[text]
+
+
+def test_equal_modes_are_one_key():
+    for one, (text, mode) in enumerate(MODES.items()):
+        for other, (_, second) in enumerate(MODES.items()):
+            assert (mode == second) == (one == other)
+        assert hash(eval(text)) == hash(mode)
+    assert len(set(MODES.values()) | {eval(text) for text in MODES}) == len(MODES)
+
+
+@pytest.mark.parametrize("text", MODES)
+def test_copies_compute_the_same(text):
+    mode = MODES[text]
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 8))
+    expected = mode(x, x, x)
+    copies = [pickle.loads(pickle.dumps(mode, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    for twin in [*copies, copy.copy(mode), copy.deepcopy(mode), dataclasses.replace(mode)]:
+        assert twin == mode
+        assert repr(twin) == text
+        np.testing.assert_array_equal(twin(x, x, x), expected)
+
+
+def test_frozen():
+    mode = Mode()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        mode.scale = 2.0
+    assert dataclasses.replace(mode, scale=2) == Mode(scale=2.0)
+
+
+def test_options_are_normalised():
+    mode = Mode(scale=np.float32(0.5), softcap=2, causal=np.True_, window=[np.int64(3), None])
+    assert (mode.scale, mode.softcap, mode.causal, mode.window) == (0.5, 2.0, True, (3, None))
+    assert (type(mode.scale), type(mode.softcap), type(mode.causal)) == (float, float, bool)
+    assert str(Mode(scale=-0.0).scale) == "0.0"  # equal modes compute the same bits
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"activation": "sigmoid", "scale": 0.3},
+        {"causal": True, "window": (2, 5)},
+        {"causal": "top_left", "softcap": 2.0},
+        {"score": "dot", "layout": "blhd"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("extras", [False, True])
+def test_attention_is_exactly_a_mode_called(options, extras):
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((2, 4, 4, 8)).astype(np.float32)
+    rest = {
+        "mask": rng.random((4, 4)) > 0.3,
+        "bias": rng.standard_normal((4, 4)),
+        "alibi_slopes": [0.5, 0.25, 0.125, 1.0],
+        "kv_lengths": [4, 3],
+        "return_weights": extras,
+        "num_threads": 1,
+    }
+    expected = foveate.attention(x, x, x, **options, **rest)
+    actual = Mode(**options)(x, x, x, **rest)
+    if extras:
+        np.testing.assert_array_equal(actual.weights, expected.weights)
+        actual, expected = actual.output, expected.output
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_checked_when_made():
+    with pytest.raises(ValueError, match="softcap"):
+        Mode(softcap=-1.0)
+    with pytest.raises(TypeError, match="causal"):
+        foveate.attention(*[np.eye(2)] * 3, causal=0)  # 0 == False, but is no bool
+
+
+def test_names_of_c_and_reference_agree():
+    x = np.eye(3)
+    for score in foveate.reference.SCORES:
+        for activation in foveate.reference.ACTIVATIONS:
+            for combine in foveate.reference.COMBINES:
+                assert Mode(score, activation, combine)(x, x, x).shape == (3, 3)
+    for option, known in [
+        ("score", foveate.reference.SCORES),
+        ("activation", foveate.reference.ACTIVATIONS),
+        ("combine", foveate.reference.COMBINES),
+    ]:
+        with pytest.raises(ValueError, match="must be one of") as caught:
+            Mode(**{option: "no such name"})
+        listed = str(caught.value).split("one of ")[1].split(", got")[0]
+        assert listed == ", ".join(map(repr, known))

@@ -1,0 +1,202 @@
+/* Activations of one ISA against plain loops: several tiles, two states that are merged, sinks, masked and NaN logits.
+ *
+ * The contract under test is that of the driver: a weight that a tile left, times every factor that came later, is the final
+ * weight; and `weights` makes the same of the logits afterwards. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_block.h"
+
+#define MAX_TILES 4
+
+typedef struct scene {
+    suite *suite;
+    const fov_activation *activation;
+    int n_tiles, n_first; /* tiles below n_first go to the first state, the others to the second */
+    double multiplier;
+    kernel_block first, second;
+    guarded logits[MAX_TILES];
+    wide *weights[MAX_TILES]; /* what became of the weights of each tile, all factors applied */
+    double *sinks;            /* one per row, NULL = none */
+} scene;
+
+static int64_t tile_size(const scene *s)
+{
+    return (int64_t)s->first.block.n_keys * s->first.block.n_lanes;
+}
+
+static void multiply_by_factor(scene *s, int tile, const fov_block *state)
+{
+    for (int64_t i = 0; i < tile_size(s); i++)
+        s->weights[tile][i] *= real_get(s->suite, state->row_factor, i % state->n_lanes);
+}
+
+static void run_tiles(scene *s, fov_block *state, int begin, int end, const double *sinks)
+{
+    RUN(s->suite, s->activation->init(state, sinks));
+    for (int tile = begin; tile < end; tile++) {
+        int rescale;
+        memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
+        state->multiplier = s->multiplier;
+        RUN(s->suite, rescale = s->activation->tile(state));
+        if (rescale)
+            for (int before = begin; before < tile; before++) multiply_by_factor(s, before, state);
+        for (int64_t i = 0; i < tile_size(s); i++) s->weights[tile][i] = real_get(s->suite, state->tile, i);
+    }
+}
+
+/* What a lane should hold; weights in the order of the keys of all tiles. */
+typedef struct lane {
+    wide weights[MAX_TILES * FOV_MAX_TILE_KEYS], lse, relative, absolute, lse_bound;
+    int has_nan;
+} lane;
+
+static wide logit_of(const scene *s, int j, int i)
+{
+    int n_keys = s->first.block.n_keys;
+    int64_t at = (int64_t)(j % n_keys) * s->first.block.n_lanes + i;
+    return real_get(s->suite, s->logits[j / n_keys].data, at) * (wide)s->multiplier;
+}
+
+static void expect_lane(const scene *s, const char *name, int i, lane *want)
+{
+    int n = s->n_tiles * s->first.block.n_keys, softmax = strcmp(name, "softmax") == 0;
+    wide u = s->suite->u, e_exp = 4 * u, sink = s->sinks ? (wide)s->sinks[i] : -(wide)INFINITY;
+    wide row_max = sink, largest = s->sinks ? fabsl(sink) : 0, row_sum = 0;
+    check(softmax || strcmp(name, "sigmoid") == 0, "no oracle for activation %s", name);
+    for (int j = 0; j < n; j++) {
+        wide x = logit_of(s, j, i);
+        row_max = fmaxl(row_max, x);
+        if (isfinite(x)) largest = fmaxl(largest, fabsl(x));
+    }
+    want->has_nan = 0;
+    for (int j = 0; j < n; j++) {
+        wide x = logit_of(s, j, i);
+        want->weights[j] = x == -(wide)INFINITY ? 0 : softmax ? expl(x - row_max) : 1 / (1 + expl(-x));
+        row_sum += want->weights[j];
+        if (isnan(want->weights[j])) want->has_nan = 1;
+    }
+    wide logit_error = 3 * u * largest; /* log2(e) times multiplier, its product, the distance from row_max */
+    int n_factors = s->n_tiles + 2;     /* rescales, merge, finish: one more exp of one more difference each */
+    want->relative = logit_error + e_exp + 3 * u;
+    want->absolute = n_factors * s->suite->flushed;
+    if (!softmax) return;
+    if (s->sinks) row_sum += expl(sink - row_max);
+    for (int j = 0; j < n; j++)
+        if (want->weights[j] != 0) want->weights[j] /= row_sum;
+    want->lse = row_sum == 0 ? -(wide)INFINITY : row_max + logl(row_sum);
+    wide factors = n_factors * (e_exp + 2 * u + 2 * u * largest);
+    want->relative = 2 * logit_error + 2 * e_exp + 2 * gamma_of(n + 1, u) + factors;
+    want->lse_bound = logit_error + e_exp + gamma_of(n + 1, u) + factors + 5 * u * (fabsl(want->lse) + logl(n + 1));
+}
+
+static void check_weights(const scene *s, const lane *want, int i, int tile, const wide *got, const char *what)
+{
+    const fov_block *block = &s->first.block;
+    for (int k = 0; k < block->n_keys; k++) {
+        wide w = want->weights[tile * block->n_keys + k];
+        if (w == 0 && want->has_nan) continue; /* 0 * NaN: the driver leaves masked keys of such rows out */
+        check_close(got[(int64_t)k * block->n_lanes + i], w, want->relative * w + want->absolute, what, k, i);
+    }
+}
+
+static void check_scene(scene *s, const char *name)
+{
+    fov_block *state = &s->first.block;
+    double *lse = calloc((size_t)state->n_lanes, sizeof *lse);
+    wide *again[MAX_TILES];
+    lane want;
+    if (s->activation->has_lse) RUN(s->suite, s->activation->lse(state, lse));
+    for (int tile = 0; tile < s->n_tiles; tile++) {
+        memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
+        state->multiplier = s->multiplier;
+        RUN(s->suite, s->activation->weights(state));
+        again[tile] = reals_copy(s->suite, &s->first.memory[TILE]);
+    }
+    for (int i = 0; i < state->n_rows && !check_failed(); i++) {
+        expect_lane(s, name, i, &want);
+        for (int tile = 0; tile < s->n_tiles; tile++) {
+            check_weights(s, &want, i, tile, s->weights[tile], "tile weights");
+            check_weights(s, &want, i, tile, again[tile], "final weights");
+        }
+        if (s->activation->has_lse) check_close(lse[i], want.lse, want.lse_bound, "lse", i, 0);
+    }
+    for (int tile = 0; tile < s->n_tiles; tile++) free(again[tile]);
+    free(lse);
+}
+
+static void fill_logits(scene *s, double magnitude, int specials)
+{
+    random_state *random = &s->suite->random;
+    int64_t n_lanes = s->first.block.n_lanes;
+    for (int tile = 0; tile < s->n_tiles; tile++) {
+        guarded *memory = &s->logits[tile];
+        *memory = reals_new(s->suite, tile_size(s));
+        real_fill(s->suite, memory->data, tile_size(s), magnitude);
+        for (int64_t i = 0; specials && i < tile_size(s); i++) {
+            int kind = (int)(i % n_lanes) % 4; /* lanes: clean, some keys masked, all keys masked, rising maximum */
+            if (kind == 2 || (kind == 1 && random_below(random, 3))) real_set(s->suite, memory->data, i, -INFINITY);
+            if (kind == 3) real_set(s->suite, memory->data, i, (double)(20 * tile) + random_uniform(random, -1, 1));
+        }
+    }
+    if (specials < 2) return;
+    guarded *memory = &s->logits[random_below(random, s->n_tiles)];
+    real_set(s->suite, memory->data, random_below(random, tile_size(s)), specials == 2 ? NAN : INFINITY);
+}
+
+static void run_scene(suite *suite, int index, int repeat)
+{
+    random_state *random = &suite->random;
+    scene s = {.suite = suite, .activation = &suite->kernels->activation[index]};
+    const char *name = fov_activation_name(index);
+    kernel_block_init(&s.first, suite, 0);
+    kernel_block_init(&s.second, suite, 0);
+    fov_block *state = &s.first.block, *other = &s.second.block;
+    s.n_tiles = 1 + (int)random_below(random, MAX_TILES);
+    s.n_first = (int)random_below(random, s.n_tiles + 1);
+    s.multiplier = random_uniform(random, 0.05, 2);
+    fill_logits(&s, (double)PICK(random, 1, 10, 40), repeat % 4);
+    if (s.activation->takes_sinks && repeat % 3 == 0) {
+        s.sinks = malloc((size_t)state->n_rows * sizeof *s.sinks);
+        for (int i = 0; i < state->n_rows; i++) s.sinks[i] = random_uniform(random, -20, 20);
+    }
+    for (int tile = 0; tile < s.n_tiles; tile++) s.weights[tile] = calloc((size_t)tile_size(&s), sizeof(wide));
+    check_begin("%s %s activation %s keys %d lanes %d rows %d tiles %d + %d multiplier %g specials %d%s", suite->isa->name,
+                dtype_name(suite->real), name, state->n_keys, state->n_lanes, state->n_rows, s.n_first,
+                s.n_tiles - s.n_first, s.multiplier, repeat % 4, s.sinks ? " sinks" : "");
+
+    guarded states[3]; /* the second state has the shape of the first */
+    for (int i = 0; i < 3; i++) states[i] = reals_new(suite, state->n_lanes);
+    guarded tile = reals_new(suite, tile_size(&s));
+    *other = *state;
+    other->tile = tile.data;
+    other->row_max = states[0].data;
+    other->row_sum = states[1].data;
+    other->row_factor = states[2].data;
+    run_tiles(&s, state, 0, s.n_first, s.sinks);
+    if (s.n_first < s.n_tiles) {
+        run_tiles(&s, other, s.n_first, s.n_tiles, NULL);
+        RUN(suite, s.activation->merge(state, other));
+        for (int i = 0; i < s.n_tiles; i++) multiply_by_factor(&s, i, i < s.n_first ? state : other);
+    }
+    RUN(suite, s.activation->finish(state));
+    for (int i = 0; i < s.n_tiles; i++) multiply_by_factor(&s, i, state);
+    check_scene(&s, name);
+
+    for (int i = 0; i < s.n_tiles; i++) {
+        free(s.weights[i]);
+        guarded_free(&s.logits[i]);
+    }
+    for (int i = 0; i < 3; i++) guarded_free(&states[i]);
+    guarded_free(&tile);
+    free(s.sinks);
+    kernel_block_free(&s.first);
+    kernel_block_free(&s.second);
+}
+
+void test_activations(suite *suite)
+{
+    for (int index = 0; index < FOV_N_ACTIVATIONS; index++)
+        for (int repeat = 0; repeat < 120; repeat++) run_scene(suite, index, repeat);
+}

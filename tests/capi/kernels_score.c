@@ -1,0 +1,169 @@
+/* Scores and modifiers of one ISA against plain loops. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel_block.h"
+
+static void check_dot(suite *suite, const kernel_block *b, int by_rows)
+{
+    const fov_block *block = &b->block;
+    int64_t head_dim = block->head_dim;
+    for (int k = 0; k < block->n_keys && !check_failed(); k++)
+        for (int lane = 0; lane < block->n_rows; lane++) {
+            wide sum = 0, size = 0;
+            for (int64_t d = 0; d < head_dim; d++) {
+                int64_t at = by_rows ? lane * head_dim + d : d * block->n_lanes + lane;
+                wide term = real_get(suite, block->query, at) * real_get(suite, block->key, k * block->key_ld + d);
+                sum += term;
+                size += fabsl(term);
+            }
+            wide bound = gamma_of(head_dim + 1, suite->u) * size + (wide)head_dim * suite->flushed;
+            check_close(real_get(suite, block->tile, (int64_t)k * block->n_lanes + lane), sum, bound, "tile", k, lane);
+        }
+}
+
+void test_scores(suite *suite)
+{
+    for (int score = 0; score < FOV_N_SCORES; score++)
+        for (int by_rows = 0; by_rows < 2; by_rows++) {
+            const char *name = fov_score_name(score);
+            for (int repeat = 0; repeat < 60; repeat++) {
+                kernel_block b;
+                kernel_block_init(&b, suite, by_rows);
+                const fov_block *block = &b.block;
+                check_begin("%s %s score %s %s keys %d lanes %d rows %d D %d ld %d", suite->isa->name,
+                            dtype_name(suite->real), name, by_rows ? "rows" : "lanes", block->n_keys, block->n_lanes,
+                            block->n_rows, (int)block->head_dim, (int)block->key_ld);
+                const fov_score *entry = &suite->kernels->score[score];
+                RUN(suite, (by_rows ? entry->rows : entry->lanes)(&b.block));
+                int is_dot = strcmp(name, "dot") == 0 || strcmp(name, "scaled_dot") == 0;
+                check(is_dot, "no oracle for this score");
+                check_dot(suite, &b, by_rows);
+                check(block->multiplier == 1, "a score does not touch the multiplier");
+                kernel_block_free(&b);
+            }
+        }
+}
+
+/* What a modifier makes of one logit, and how far off it may be. */
+typedef struct expected {
+    wide value, bound;
+} expected;
+
+typedef struct modifier {
+    double multiplier, cap;
+    guarded bias, slopes, distance;
+    uint32_t *attend;
+} modifier;
+
+typedef enum pass { SCALE, SOFTCAP, ADD, ALIBI, MASK, N_PASSES } pass;
+
+static expected expect(const suite *suite, const fov_block *block, const modifier *m, pass pass, wide x, int key, int lane)
+{
+    wide u = suite->u, c = (wide)m->multiplier, bias, slope, distance;
+    switch (pass) {
+    case SCALE: return (expected){x * c, gamma_of(2, u) * fabsl(x * c)}; /* the multiplier rounds too */
+    case SOFTCAP:
+        /* argument: factor and product; tanh 4 u absolute and at most its argument's error; the last product, the cap */
+        x = (wide)m->cap * tanhl(x * c / (wide)m->cap);
+        return (expected){x, (wide)m->cap * 4 * u + gamma_of(4, u) * fabsl(x)};
+    case ADD:
+        bias = real_get(suite, m->bias.data, (int64_t)key * block->n_lanes + lane);
+        return (expected){x * c + bias, gamma_of(3, u) * (fabsl(x * c) + fabsl(bias))};
+    case ALIBI:
+        slope = dtype_load(m->slopes.data + lane * 8, FOV_F64);
+        distance = dtype_load(m->distance.data + lane * 8, FOV_F64) + key;
+        return (expected){x * c + slope * distance, gamma_of(4, u) * (fabsl(x * c) + fabsl(slope * distance))}; /* slope, product, sum */
+    default: return (expected){attends(block, m->attend, key, lane) ? x : -(wide)INFINITY, 0};
+    }
+}
+
+static void run_pass(const suite *suite, fov_block *block, const modifier *m, pass pass)
+{
+    const fov_modifiers *modify = &suite->kernels->modify;
+    switch (pass) {
+    case SCALE: RUN(suite, modify->scale(block)); break;
+    case SOFTCAP: RUN(suite, modify->softcap(block, m->cap)); break;
+    case ADD: RUN(suite, modify->add(block, m->bias.data)); break;
+    case ALIBI: RUN(suite, modify->alibi(block, (const double *)m->slopes.data, (const double *)m->distance.data)); break;
+    default: RUN(suite, modify->mask(block, m->attend));
+    }
+}
+
+/* Whole numbers where the magnitude is large: distances. */
+static guarded doubles_new(random_state *random, int n, double magnitude)
+{
+    guarded memory = guarded_new((size_t)n * sizeof(double), sizeof(double), 1);
+    for (int i = 0; i < n; i++) {
+        double x = random_uniform(random, -magnitude, magnitude);
+        ((double *)memory.data)[i] = magnitude > 1 ? floor(x) : x;
+    }
+    return memory;
+}
+
+/* A few elements become what arithmetic can leave in a tile. */
+static void sprinkle(suite *suite, const guarded *memory)
+{
+    static const double specials[] = {INFINITY, -INFINITY, NAN, 0.0, -0.0, 1e30, -1e30, 1e-30};
+    int64_t n = reals_in(suite, memory);
+    for (int i = 0; i < 8; i++) real_set(suite, memory->data, random_below(&suite->random, n), specials[i]);
+}
+
+static void check_unmasked(suite *suite, const fov_block *block)
+{
+    size_t n = (size_t)((block->n_keys + 31) / 32) * (size_t)block->n_lanes;
+    guarded words = guarded_new(n * sizeof(uint32_t), sizeof(uint32_t), 1);
+    uint32_t *attend = (uint32_t *)words.data;
+    int any_masked, some = 0;
+    RUN(suite, suite->kernels->modify.unmasked(block, attend));
+    RUN(suite, any_masked = suite->kernels->modify.any_masked(block));
+    for (int k = 0; k < block->n_keys; k++)
+        for (int lane = 0; lane < block->n_lanes; lane++) {
+            int masked = real_get(suite, block->tile, (int64_t)k * block->n_lanes + lane) == -(wide)INFINITY;
+            some |= masked;
+            check(attends(block, attend, k, lane) == !masked, "unmasked: wrong bit of key %d lane %d", k, lane);
+        }
+    check((any_masked != 0) == some, "any_masked is %d", any_masked);
+    guarded_free(&words);
+}
+
+void test_modifiers(suite *suite)
+{
+    static const char *const names[] = {"scale", "softcap", "add", "alibi", "mask"};
+    random_state *random = &suite->random;
+    for (pass pass = 0; pass < N_PASSES; pass++)
+        for (int repeat = 0; repeat < 60; repeat++) {
+            kernel_block b;
+            kernel_block_init(&b, suite, 0);
+            fov_block *block = &b.block;
+            modifier m = {.multiplier = random_uniform(random, 0.01, 3), .cap = random_uniform(random, 0.5, 50)};
+            real_fill(suite, block->tile, reals_in(suite, &b.memory[TILE]), repeat % 2 ? 10 : 200);
+            m.bias = reals_new(suite, reals_in(suite, &b.memory[TILE]));
+            m.slopes = doubles_new(random, block->n_lanes, 1);
+            m.distance = doubles_new(random, block->n_lanes, 10000);
+            m.attend = random_attend(suite, block);
+            if (repeat % 3 == 0) sprinkle(suite, &b.memory[TILE]);
+            if (repeat % 4 == 0) sprinkle(suite, &m.bias);
+            check_begin("%s %s modify %s keys %d lanes %d multiplier %g cap %g", suite->isa->name,
+                        dtype_name(suite->real), names[pass], block->n_keys, block->n_lanes, m.multiplier, m.cap);
+            wide *before = reals_copy(suite, &b.memory[TILE]);
+            block->multiplier = m.multiplier;
+            run_pass(suite, block, &m, pass);
+            check(block->multiplier == (pass == MASK ? m.multiplier : 1), "the multiplier is %g afterwards",
+                  block->multiplier);
+            for (int k = 0; k < block->n_keys; k++)
+                for (int lane = 0; lane < block->n_lanes; lane++) {
+                    int64_t at = (int64_t)k * block->n_lanes + lane;
+                    expected want = expect(suite, block, &m, pass, before[at], k, lane);
+                    check_close(real_get(suite, block->tile, at), want.value, want.bound + suite->flushed, "tile", k, lane);
+                }
+            check_unmasked(suite, block);
+            free(before);
+            free(m.attend);
+            guarded_free(&m.bias);
+            guarded_free(&m.slopes);
+            guarded_free(&m.distance);
+            kernel_block_free(&b);
+        }
+}

@@ -1,0 +1,166 @@
+r"""How far a result may stand from the float64 reference, element by element.
+
+With u the unit roundoff of the compute type (2^-24 for f32, f16 and bf16 inputs, 2^-53 for f64) and
+g_n = n u / (1 - n u), one logit x_j is wrong by at most::
+
+    dx_j = g_(D+1) |scale| sum_d |q_d k_jd|     D products and sums, and the scale
+         + u |bias_j| + u |m (j - p)|           rounding of bias and ALiBi term
+         + c e_tanh                             softcap c: |tanh'| <= 1, so dx_j itself does not grow
+
+**softmax.** With ds = max_j dx_j over the keys of the row (and u |sink|), a weight p_j = exp(x_j - lse) is
+wrong by a factor within 2 ds + 2 e_exp (numerator and denominator each), the sums of Lk terms by g_Lk each,
+and storing the output costs u_out::
+
+    |o - ref|     <= (2 ds + 2 e_exp + 2 g_Lk + e_w + u_out) sum_j p_j |v_j| + tiny
+    |w_j - ref|   <= (2 ds + 2 e_exp + 2 g_Lk + u_out) p_j + tiny
+    |lse - ref|   <= ds + e_exp + g_Lk + u_lse |lse|
+
+e_w, the rounding of stored weights, is 0: weights stay in the compute type. e_exp is the relative error of
+the exponential, tiny the largest products that flush to zero, Lk * 2^-126 * max(1, max |v|), and half of
+the smallest step of the output dtype.
+
+**sigmoid.** w = 1 / (1 + e) with e = exp(-x). Since d(log w)/dx = 1 - w lies in (0, 1), dx in the logit is
+at most dx relative in w; likewise d(log w)/d(log e) = -(1 - w), so e_exp in the exponential is at most
+e_exp; the sum 1 + e and the quotient round once each. Nothing is normalised, so errors stay with their key::
+
+    |w_j - ref|   <= w_j (dx_j + e_exp + 2 u + u_out) + tiny
+    |o - ref|     <= sum_j w_j |v_j| (dx_j + e_exp + 2 u + g_Lk + u_out) + tiny
+
+The reference computes in float64 and obeys the same bounds with u = 2^-53; its share is added, which
+matters where f64 is measured against f64.
+"""
+
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from foveate import reference
+
+
+class Arithmetic(NamedTuple):
+    """What one compute type promises."""
+
+    u: float  # unit roundoff
+    e_exp: float  # relative error of exp
+    e_tanh: float  # error of tanh, absolute
+    smallest: float  # smaller results are flushed to zero
+
+
+F32 = Arithmetic(u=2.0**-24, e_exp=2.0**-23, e_tanh=2.0**-22, smallest=2.0**-126)
+F64 = Arithmetic(u=2.0**-53, e_exp=4 * 2.0**-53, e_tanh=4 * 2.0**-53, smallest=2.0**-1022)
+
+
+class Bounds(NamedTuple):
+    """Largest admitted distances, of the shapes of output, lse (None for sigmoid) and weights."""
+
+    output: np.ndarray
+    lse: np.ndarray | None
+    weights: np.ndarray
+
+
+def g(n: int, u: float) -> float:
+    """Relative error of n roundings in a row."""
+    return n * u / (1.0 - n * u)
+
+
+def bounds(query: Any, key: Any, value: Any, **options: Any) -> Bounds:
+    """Bounds for ``attention(query, key, value, **options)`` in the dtype of ``query``."""
+    dtype = np.asarray(query).dtype
+    arithmetic = F64 if dtype == np.float64 else F32
+    finfo = ml_dtypes.finfo(dtype)
+    storing = _Storing(float(finfo.eps) / 2, float(finfo.smallest_subnormal) / 2, arithmetic.u)
+    kernel = _bounds(query, key, value, options, arithmetic, storing)
+    oracle = _bounds(query, key, value, options, F64, _Storing(0.0, 0.0, 0.0))
+    return Bounds(*(None if a is None else a + b for a, b in zip(kernel, oracle, strict=True)))
+
+
+def worst_ratio(actual: Any, expected: Any, bound: Any) -> float:
+    """The largest |actual - expected| / bound; equal elements (NaN and infinities too) count as 0."""
+    actual, expected = (np.asarray(array).astype(np.float64) for array in (actual, expected))
+    if actual.shape != expected.shape:
+        raise AssertionError(f"shape {actual.shape}, expected {expected.shape}")
+    same = (actual == expected) | (np.isnan(actual) & np.isnan(expected))
+    with np.errstate(all="ignore"):
+        ratio = np.abs(actual - expected) / bound
+    ratio = np.where(np.isnan(ratio), np.inf, ratio)  # a NaN on one side alone, or no bound
+    return float(np.max(np.where(same, 0.0, ratio), initial=0.0))
+
+
+class _Storing(NamedTuple):
+    """Rounding of the results to their dtypes."""
+
+    u_out: float
+    half_step: float
+    u_lse: float
+
+
+def _bounds(query, key, value, options, arithmetic, storing) -> Bounds:
+    u, e_exp, _, smallest = arithmetic
+    softmax = options.get("activation", "softmax") == "softmax"
+    options = {name: option for name, option in options.items() if option is not None}
+    layout = options.get("layout", "bhld")
+    with np.errstate(all="ignore"):
+        exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
+        weights = exact.weights
+        errors = _logit_errors(query, key, weights.shape, options, arithmetic)
+        errors = np.where(_attended(query, key, value, options), errors, 0.0)
+        g_k = g(weights.shape[-1], u)
+
+        row_error = np.max(errors, axis=-1, initial=0.0)
+        if "sinks" in options:
+            sink_errors = u * np.abs(np.asarray(options["sinks"]).astype(np.float64))
+            row_error = np.maximum(row_error, sink_errors if row_error.ndim == 1 else sink_errors[:, None])
+        if softmax:
+            relative = np.broadcast_to(2 * row_error[..., None] + 2 * e_exp, weights.shape)
+            sums = 2 * g_k
+            lse = row_error + e_exp + g_k + storing.u_lse * np.abs(exact.lse) + weights.shape[-1] * smallest
+        else:
+            relative, sums, lse = errors + e_exp + 2 * u, g_k, None
+
+        magnitudes = np.abs(np.asarray(value).astype(np.float64))
+        largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
+        output = reference.combine(weights * (relative + sums + storing.u_out), magnitudes, layout=layout)
+        output = output + (weights.shape[-1] * smallest * largest + storing.half_step)
+        weight_sums = sums if softmax else 0.0
+        stored = weights * (relative + weight_sums + storing.u_out) + (smallest + storing.half_step)
+    return Bounds(output, lse, stored)
+
+
+def _logit_errors(query, key, shape, options, arithmetic) -> np.ndarray:
+    """dx_j of the module's formula for every query and key, masked ones included."""
+    u, _, e_tanh, _ = arithmetic
+    query, key = (np.abs(np.asarray(array).astype(np.float64)) for array in (query, key))
+    scale = options.get("scale")
+    sizes = reference.scores(
+        query,
+        key,
+        score=options.get("score", "scaled_dot"),
+        scale=None if scale is None else abs(scale),
+        layout=options.get("layout", "bhld"),
+    )
+    errors = np.broadcast_to(g(query.shape[-1] + 1, u) * sizes, shape)
+    if "bias" in options:
+        bias = np.abs(np.asarray(options["bias"]).astype(np.float64))
+        errors = errors + u * np.where(np.isinf(bias), 0.0, bias)
+    if "alibi_slopes" in options:
+        q_len, kv_len = shape[-2:]
+        offset = kv_len - q_len if options.get("causal") == "bottom_right" else options.get("q_offset", 0)
+        positions = np.arange(q_len)[:, None] + np.asarray(offset)[..., None, None, None]
+        distances = np.arange(kv_len) - positions
+        slopes = np.asarray(options["alibi_slopes"]).astype(np.float64)[:, None, None]
+        steps = u * np.abs(slopes * distances)  # (batch axes of q_offset or 1, Hq, Lq, Lk)
+        errors = errors + (steps if len(shape) > 2 else steps.reshape(shape))
+    if "softcap" in options:
+        errors = errors + options["softcap"] * e_tanh
+    return errors
+
+
+def _attended(query, key, value, options) -> np.ndarray:
+    """Which keys the rows attend: the masks alone leave every attended weight above 0."""
+    masks = {name: options[name] for name in ("causal", "window", "layout", "mask") if name in options}
+    masks |= {name: options[name] for name in ("kv_lengths", "q_offset") if name in options}
+    if "bias" in options:
+        masks["bias"] = np.where(np.isneginf(np.asarray(options["bias"]).astype(np.float64)), -np.inf, 0.0)
+    zeros = (np.zeros(np.shape(array)) for array in (query, key, value))
+    return reference.attention(*zeros, **masks, return_weights=True).weights > 0.0

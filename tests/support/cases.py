@@ -1,0 +1,240 @@
+"""Attention problems as values: `Case`, seeded generators of them, and a hypothesis strategy.
+
+`draw` and `case_strategy` make the same choices through one function; the lists below start with the
+simplest entry, so hypothesis shrinks towards it, and repeat the entries that should be frequent.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from hypothesis import strategies as st
+
+from support.memory import MEMORY
+
+DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
+
+LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 300]
+LONG_LENGTHS = [513, 1025]
+DIMS = [1, 2, 3, 7, 8, 16, 31, 32, 33, 64, 80, 96, 128, 192, 256, 257]
+GROUP_SIZES = [1, 1, 2, 3, 4, 5, 8]
+KV_HEADS = [1, 1, 2, 3, 6]
+#: batch axes of query, key and value
+BATCHES: list[tuple[tuple[int, ...], ...]] = [
+    ((), (), ()),
+    ((1,), (1,), (1,)),
+    ((2,), (2,), (2,)),
+    ((3,), (1,), (1,)),
+    ((1,), (3,), (3,)),
+    ((2,), (), ()),
+    ((2,), (2,), (1,)),
+    ((2, 3), (2, 3), (2, 3)),
+    ((2, 3), (1, 3), (1, 3)),
+    ((2, 1), (1, 3), (1, 3)),
+    ((2, 3), (3,), (3,)),
+]
+#: which axes of (batch, head, query row, key) a mask or bias has: "1" is an axis of length 1
+PATTERNS = ["ij", "j", "1j", "i1", "1ij", "hij", "h1j", "bhij", "1hij", "b1ij", "b11j", "bhi1", "1111"]
+#: spread of the logits, about
+MAGNITUDES = [1.0, 1.0, 1e-5, 0.01, 8.0, 30.0, 100.0, 1e4]
+#: Lq * Lk * heads * batch * (D + Dv) of one case: tens of milliseconds in the oracle
+MAX_WORK = 3e7
+
+
+@dataclass(frozen=True)
+class Case:
+    """One attention problem: everything but the numbers, which follow from ``seed``."""
+
+    seed: int = 0
+    dtype: str = "f32"
+    batches: tuple[tuple[int, ...], ...] = ((), (), ())
+    n_q_heads: int = 1
+    n_kv_heads: int = 1
+    q_len: int = 1
+    kv_len: int = 1
+    head_dim: int = 1
+    value_dim: int = 1
+    two_axes: bool = False  # (L, D) arrays: one head, no head axis
+    layout: str = "bhld"
+    memory: tuple[str, str, str] = ("contiguous", "contiguous", "contiguous")
+    magnitude: float = 1.0
+    score: str = "scaled_dot"
+    activation: str = "softmax"
+    scale: float | None = None
+    softcap: float | None = None
+    causal: bool | str = False
+    window: tuple[int | None, int | None] | None = None
+    mask: str | None = None  # a pattern of PATTERNS
+    mask_density: float = 0.7
+    mask_memory: str = "contiguous"
+    bias: str | None = None
+    bias_dtype: str = "f32"
+    bias_memory: str = "contiguous"
+    bias_masks: bool = False  # some entries -inf
+    alibi: bool = False
+    sinks: bool = False
+    kv_lengths: str | None = None  # "scalar", "batch" or "last": one for all, one each, along the last axis
+    q_offset: int | str | None = None  # a number, "batch" or "last"
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(*self.batches)
+
+    def arrays(self) -> dict[str, Any]:
+        """The array arguments, rounded to their dtypes; query, key and value always."""
+        rng = np.random.default_rng([self.seed, 1])
+        # q . k * scale has a standard deviation of |scale| sqrt(D) factor**2
+        scale = self.head_dim**-0.5 if self.score == "scaled_dot" else 1.0
+        scale = abs(self.scale) if self.scale else scale
+        factor = (self.magnitude / (scale * self.head_dim**0.5)) ** 0.5
+        sizes = (
+            (self.n_q_heads, self.q_len, self.head_dim, factor),
+            (self.n_kv_heads, self.kv_len, self.head_dim, factor),
+            (self.n_kv_heads, self.kv_len, self.value_dim, 1.0),
+        )
+        arrays: dict[str, Any] = {}
+        for name, batch, (heads, length, dim, spread), memory in zip(
+            ("query", "key", "value"), self.batches, sizes, self.memory, strict=True
+        ):
+            shape = (heads, length, dim) if self.layout == "bhld" else (length, heads, dim)
+            shape = (length, dim) if self.two_axes else batch + shape
+            values = rng.standard_normal(shape) * spread
+            arrays[name] = MEMORY[memory](values.astype(DTYPES[self.dtype]))
+        if self.mask is not None:
+            arrays["mask"] = self._mask(rng)
+        if self.bias is not None:
+            arrays["bias"] = self._bias(rng)
+        if self.alibi:
+            slopes = 2.0 ** (-8.0 * np.arange(1, self.n_q_heads + 1) / self.n_q_heads)
+            arrays["alibi_slopes"] = slopes.astype(np.float32)
+        if self.sinks:
+            sinks = rng.standard_normal(self.n_q_heads) * min(self.magnitude, 100.0)
+            arrays["sinks"] = sinks.astype(np.float32)
+        if self.kv_lengths is not None:
+            arrays["kv_lengths"] = self._per_batch(self.kv_lengths, rng, 0, self.kv_len)
+        if self.q_offset is not None:
+            arrays["q_offset"] = self.q_offset
+            if isinstance(self.q_offset, str):
+                arrays["q_offset"] = self._per_batch(self.q_offset, rng, -self.q_len // 2, self.kv_len)
+        return arrays
+
+    def options(self) -> dict[str, Any]:
+        """The arguments that are not arrays, those that differ from their defaults."""
+        names = ("score", "activation", "scale", "softcap", "causal", "window", "layout")
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Case, name)}
+
+    def run(self, module: Any, **more: Any) -> Any:
+        """``module.attention`` on this problem: module is foveate or foveate.reference."""
+        return module.attention(**self.arrays(), **self.options(), **more)
+
+    def _shape(self, pattern: str) -> tuple[int, ...]:
+        axes = {"h": (self.n_q_heads,), "i": (self.q_len,), "j": (self.kv_len,), "1": (1,), "b": self.batch}
+        return sum((axes[letter] for letter in pattern), ())
+
+    def _mask(self, rng: np.random.Generator) -> np.ndarray:
+        shape = self._shape(self.mask)
+        mask = rng.random(shape) < self.mask_density
+        if len(shape) > 1:
+            mask &= rng.random(shape[:-1])[..., None] > 0.1  # a tenth of the rows attends nothing
+        return MEMORY[self.mask_memory](mask)
+
+    def _bias(self, rng: np.random.Generator) -> np.ndarray:
+        bias = rng.standard_normal(self._shape(self.bias)) * min(self.magnitude, 100.0)
+        if self.bias_masks:
+            bias = np.where(rng.random(bias.shape) < 0.3, -np.inf, bias)
+        return MEMORY[self.bias_memory](bias.astype(DTYPES[self.bias_dtype]))
+
+    def _per_batch(self, form: str, rng: np.random.Generator, low: int, high: int) -> Any:
+        shape = {"scalar": (), "batch": self.batch, "last": self.batch[-1:]}[form]
+        numbers = rng.integers(low, high + 1, shape)
+        return int(numbers) if shape == () else numbers
+
+
+Choose = Callable[[Sequence[Any]], Any]
+
+
+def _fit(case: Case) -> Case:
+    """The same case with less work, where it is more than MAX_WORK."""
+    smaller = (
+        {"batches": ((), (), ())},
+        {"n_q_heads": case.n_q_heads // case.n_kv_heads, "n_kv_heads": 1},
+        {"head_dim": min(case.head_dim, 33), "value_dim": min(case.value_dim, 31)},
+        {"kv_len": min(case.kv_len, 257)},
+        {"q_len": min(case.q_len, 129)},
+    )
+    for change in smaller:
+        pairs = case.q_len * case.kv_len * case.n_q_heads * int(np.prod(case.batch))
+        if pairs * (case.head_dim + case.value_dim) <= MAX_WORK:
+            break
+        case = replace(case, **change)
+    return case
+
+
+def _choose_case(seed: int, choose: Choose) -> Case:
+    rarely = [False] * 5 + [True]
+    sometimes = [False, False, True]
+    kv_heads = choose(KV_HEADS)
+    kv_len = choose(LENGTHS) if not choose([False] * 15 + [True]) else choose(LONG_LENGTHS)
+    q_len = choose([1, kv_len, *LENGTHS])
+    case = Case(
+        seed=seed,
+        dtype=choose(["f32", "f32", "f64", "f16", "bf16"]),
+        batches=choose(BATCHES),
+        n_q_heads=kv_heads * choose([g for g in GROUP_SIZES if g * kv_heads <= 12]),
+        n_kv_heads=kv_heads,
+        q_len=q_len,
+        kv_len=kv_len,
+        head_dim=choose(DIMS),
+        value_dim=choose(DIMS),
+        layout=choose(["bhld", "bhld", "blhd"]),
+        memory=(choose([*MEMORY]), choose([*MEMORY]), choose([*MEMORY])),
+        magnitude=choose(MAGNITUDES),
+        score=choose(["scaled_dot", "dot"]),
+        activation=choose(["softmax", "softmax", "sigmoid"]),
+        scale=choose([None, None, None, 0.0, -0.5, 3.75, 1e-3]),
+        softcap=choose([None, None, None, 30.0, 1.5]),
+        kv_lengths=choose([None, None, "scalar", "batch", "last"]),
+        alibi=choose(sometimes),
+    )
+    case = _fit(case)
+    changes: dict[str, Any] = {}
+    if case.n_q_heads == 1 and case.batch == () and choose([False, True]):
+        changes["two_axes"] = True
+    if case.activation == "softmax" and choose(sometimes):
+        changes["sinks"] = True
+    patterns = [p for p in PATTERNS if not changes.get("two_axes") or len(p) <= 2]
+    if choose(sometimes):
+        changes |= {"mask": choose(patterns), "mask_memory": choose([*MEMORY])}
+        changes["mask_density"] = choose([0.7, 0.05, 0.97])
+    if choose(sometimes):
+        changes |= {"bias": choose(patterns), "bias_memory": choose([*MEMORY])}
+        changes |= {"bias_dtype": choose([*DTYPES]), "bias_masks": choose(sometimes)}
+    changes["causal"] = choose([False, False, True, "top_left", "bottom_right"])
+    if choose(rarely) or choose(rarely):
+        sides = [None, 0, 1, 2, 16, 17, case.kv_len]
+        changes["window"] = (choose(sides), choose(sides))
+    aligned = isinstance(changes["causal"], str) or not (changes["causal"] or "window" in changes)
+    if not aligned and (case.q_len != case.kv_len or choose(sometimes)):
+        offsets = [0, 1, case.kv_len - case.q_len, -1, -case.q_len // 2, "batch", "last"]
+        changes["q_offset"] = choose(offsets)
+    return replace(case, **changes)
+
+
+def draw(seed: int) -> Case:
+    """The case of this seed."""
+    rng = np.random.default_rng([seed, 0])
+    return _choose_case(seed, lambda options: options[rng.integers(len(options))])
+
+
+def cases(seed: int, n: int) -> Iterator[Case]:
+    """``n`` cases; different seeds give different ones."""
+    yield from (draw(int(s)) for s in np.random.default_rng(seed).integers(0, 2**63, n))
+
+
+@st.composite
+def case_strategy(draw_from: Callable[[Any], Any]) -> Case:
+    """Hypothesis: any case that `draw` can make, shrinking to one query, one key, contiguous f32."""
+    seed = draw_from(st.integers(0, 2**16))
+    return _choose_case(seed, lambda options: draw_from(st.sampled_from(options)))
