@@ -142,7 +142,7 @@ def main() -> None:
     options = parser.parse_args()
 
     rivals.set_threads(options.threads)
-    console = Console(width=max(130, Console().width))  # also where the output is a pipe
+    console = Console(width=max(140, Console().width))  # also where the output is a pipe
     facts = environment(options.threads)
     console.print(", ".join(f"{name} {fact}" for name, fact in facts.items()))
     work = {

@@ -21,7 +21,7 @@ CLEAN = {
     "csrc/attention/driver.c": '#include "attention/driver.h"\n#include "parallel/parallel.h"\n',
     "csrc/dispatch/dispatch.h": '#include "foveate/foveate.h"\n#include "kernels/kernel_types.h"\n',
     "csrc/dispatch/cpu.c": "#include <cpuid.h>\n",
-    "csrc/api/api.c": '#include "attention/driver.h"\n#include "dispatch/dispatch.h"\n#include "foveate/foveate.h"\n',
+    "csrc/api/api.c": '#include "attention/driver.h"\n#include "dispatch/dispatch.h"\n',
     "src/foveate/_core.pyx": 'cdef extern from "foveate/foveate.h":\n    pass\n',
     "tests/capi/test_driver.c": '#include "attention/driver.h"\n',
     "tests/test_api.py": "import foveate\n",

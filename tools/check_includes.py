@@ -14,11 +14,33 @@ from dataclasses import dataclass
 from pathlib import Path
 
 C_STANDARD = frozenset(
-    f"{name}.h"
-    for name in (
-        "assert complex ctype errno fenv float inttypes limits locale math setjmp signal stdalign stdarg stdatomic "
-        "stdbool stddef stdint stdio stdlib stdnoreturn string tgmath threads time"
-    ).split()
+    {
+        "assert.h",
+        "complex.h",
+        "ctype.h",
+        "errno.h",
+        "fenv.h",
+        "float.h",
+        "inttypes.h",
+        "limits.h",
+        "locale.h",
+        "math.h",
+        "setjmp.h",
+        "signal.h",
+        "stdalign.h",
+        "stdarg.h",
+        "stdatomic.h",
+        "stdbool.h",
+        "stddef.h",
+        "stdint.h",
+        "stdio.h",
+        "stdlib.h",
+        "stdnoreturn.h",
+        "string.h",
+        "tgmath.h",
+        "threads.h",
+        "time.h",
+    }
 )
 INTRINSICS = frozenset({"arm_neon.h", "emmintrin.h", "immintrin.h"})
 POSIX = frozenset({"sched.h", "sys/auxv.h", "sys/syscall.h", "sys/types.h", "unistd.h"})
@@ -40,7 +62,9 @@ ROOMS = {
     "csrc/attention": Room(
         ("attention/", "kernels/kernel_types.h", "parallel/parallel.h", "foveate/foveate.h"),
     ),
-    "csrc/dispatch": Room(("dispatch/", "kernels/kernel_types.h", "kernels/kernels.def", "foveate/foveate.h")),
+    "csrc/dispatch": Room(
+        ("dispatch/", "kernels/kernel_types.h", "kernels/kernels.def", "foveate/foveate.h")
+    ),
     "csrc/dispatch/cpu.c": Room(("dispatch/", "foveate/foveate.h"), C_STANDARD | POSIX | {"cpuid.h"}),
     "csrc/api": Room(
         ("attention/", "dispatch/", "kernels/kernel_types.h", "kernels/kernels.def", "foveate/foveate.h"),
@@ -100,7 +124,9 @@ def check_c_file(root: Path, path: Path) -> Iterator[Violation]:
         included = match["quoted"] or match["angled"]
         ours = project_name(root, path, included)
         if ours is not None:
-            if not any(ours == name or (name.endswith("/") and ours.startswith(name)) for name in room.project):
+            if not any(
+                ours == name or (name.endswith("/") and ours.startswith(name)) for name in room.project
+            ):
                 allowed = ", ".join(room.project) or "no project header"
                 yield Violation(relative, line, f'includes "{ours}"; this room may include {allowed}')
         elif match["quoted"]:
@@ -129,7 +155,9 @@ def check_cython_file(root: Path, path: Path) -> Iterator[Violation]:
         if match is not None:
             header = match["header"]
             if header != "foveate/foveate.h" and header.strip("<>") not in C_STANDARD:
-                yield Violation(relative, line, f'includes "{header}"; bindings may include foveate/foveate.h')
+                yield Violation(
+                    relative, line, f'includes "{header}"; bindings may include foveate/foveate.h'
+                )
         if CYTHON_NUMPY.match(text):
             yield Violation(relative, line, "cimports NumPy; bindings use buffers, not the NumPy C-API")
 
@@ -163,7 +191,9 @@ def violations(root: Path) -> Iterator[Violation]:
             yield from check_cython_file(root, path)
     for folder in ("tests", "benchmarks"):
         for path in sorted((root / folder).rglob("*")):
-            internal = path.relative_to(root).as_posix().startswith(INTERNAL_TESTS) and path.suffix in C_SUFFIXES
+            internal = (
+                path.relative_to(root).as_posix().startswith(INTERNAL_TESTS) and path.suffix in C_SUFFIXES
+            )
             if path.suffix in C_SUFFIXES | {".py"} and not internal:
                 yield from check_outside_file(root, path)
 

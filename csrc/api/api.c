@@ -2,14 +2,22 @@
 
 #include "attention/driver.h"
 #include "attention/plan.h"
+#include "dispatch/dispatch.h"
 #include "foveate/foveate.h"
 
 enum { ALIGNMENT = 64 };
 
+static fov_status make_plan(const fov_attention_args *args, fov_plan *plan)
+{
+    fov_status status;
+    const fov_isa *isa = fov_active_isa(&status);
+    return isa ? fov_plan_make(args, isa, plan) : status;
+}
+
 fov_status fov_workspace_size(const fov_attention_args *args, size_t *size)
 {
     fov_plan plan;
-    fov_status status = fov_plan_make(args, &plan);
+    fov_status status = make_plan(args, &plan);
     *size = 0;
     if (status != FOV_OK) return status;
     size_t threads = (size_t)plan.n_threads, room = SIZE_MAX - ALIGNMENT;
@@ -21,7 +29,7 @@ fov_status fov_workspace_size(const fov_attention_args *args, size_t *size)
 fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size)
 {
     fov_plan plan;
-    fov_status status = fov_plan_make(args, &plan);
+    fov_status status = make_plan(args, &plan);
     if (status != FOV_OK) return status;
     if (plan.n_tasks == 0) return FOV_OK;
     if (!workspace) return FOV_ERROR_WORKSPACE;

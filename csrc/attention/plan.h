@@ -39,6 +39,6 @@ typedef struct fov_plan {
 } fov_plan;
 
 /* Checks the arguments and fills the plan; the workspace takes shared_bytes + n_threads * thread_bytes + 64. */
-fov_status fov_plan_make(const fov_attention_args *args, fov_plan *plan);
+fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan);
 
 #endif

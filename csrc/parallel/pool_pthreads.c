@@ -187,9 +187,10 @@ void fov_pool_run(fov_region *region, int n_threads) {
     *pool.last = &mine;
     pool.last = &mine.next;
     atomic_fetch_add(&pool.n_posts, 1);
-    for (int i = pool.n_spinning; i < mine.n_wanted; i++) /* those that spin look again before they sleep */
-        pthread_cond_signal(&pool.posted);
+    int n_asleep = mine.n_wanted - pool.n_spinning; /* those that spin look again before they sleep */
     pthread_mutex_unlock(&pool.mutex);
+    for (int i = 0; i < n_asleep; i++) /* without the mutex, on which they would only fall asleep again */
+        pthread_cond_signal(&pool.posted);
 
     fov_region_work(region, 0);
 

@@ -6,6 +6,9 @@
 dtype('float32')
 """
 
+import contextlib
+import importlib
+
 from foveate import reference
 from foveate._core import version as __version__
 from foveate._result import AttentionResult
@@ -40,3 +43,6 @@ __all__ = [
     "set_num_threads",
     "use_isa",
 ]
+
+with contextlib.suppress(ModuleNotFoundError):  # let threadpoolctl see and limit the threads
+    importlib.import_module("foveate._threadpoolctl").register()

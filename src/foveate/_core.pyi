@@ -1,6 +1,6 @@
 """Types of the compiled binding. Private: use the functions of `foveate`."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,7 @@ def threading_layer() -> str: ...
 def _fail_allocation(n: int) -> None: ...
 def _count_tiles(on: bool) -> dict[str, int]: ...
 
+@final
 class Plan:
     def __init__(
         self,

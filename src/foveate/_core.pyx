@@ -44,6 +44,7 @@ include "_running.pxi"
 include "_library.pxi"
 
 
+@cython.final
 cdef class Plan:
     """What a Mode fixes, checked once. ``alignment``: the enum above; -1 leaves a side of the window open."""
 

@@ -202,7 +202,8 @@ def info() -> dict[str, Any]:
     >>> sorted(foveate.info())
     ['amx', 'compiler', 'cpu_features', 'isa', 'numpy', 'threads', 'version']
     """
-    forced_by = "use_isa" if _forced else "FOVEATE_ISA" if os.environ.get("FOVEATE_ISA", "auto") not in ("", "auto") else None
+    by_environment = os.environ.get("FOVEATE_ISA", "") not in ("", "auto")
+    forced_by = "use_isa" if _forced else "FOVEATE_ISA" if by_environment else None
     return {
         "version": _core.version,
         "compiler": _core.compiler,

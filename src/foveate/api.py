@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from foveate import _validate
+from foveate._options import AttentionOptions
 from foveate._result import AttentionResult
 from foveate.mode import Mode
 
@@ -17,16 +18,74 @@ __all__ = ["activate", "attention", "combine", "scores"]
 _DEFAULT = Mode()
 _PLAN, _SCORE, _ACTIVATION = _DEFAULT._plan, _DEFAULT.score, _DEFAULT.activation
 _COMBINE, _LAYOUT = _DEFAULT.combine, _DEFAULT.layout
-_cached = lru_cache(maxsize=256, typed=True)(Mode)
 
 
-def _mode(*options: Any) -> Mode:
-    """The Mode of these options, from the cache where they can be hashed (a window may be a list)."""
-    try:
-        return _cached(*options)
-    except TypeError:
-        pass
-    return Mode(*options)
+@lru_cache(maxsize=256, typed=True)
+def _cached(
+    score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, layout: Any, *sides: Any
+) -> Mode:
+    """``sides`` of the window are spread out: ``typed`` tells 1 from 1.0 and True, but not in a tuple."""
+    return Mode(score, activation, combine, scale, softcap, causal, sides or None, layout)
+
+
+def _mode(
+    score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, window: Any, layout: Any
+) -> Mode:
+    """The Mode of these options, from the cache where they can be hashed."""
+    if window is None or (type(window) is tuple and window):
+        try:
+            return _cached(score, activation, combine, scale, softcap, causal, layout, *(window or ()))
+        except TypeError:  # unhashable, or refused: the same words below, without this line in the traceback
+            pass
+    return Mode(score, activation, combine, scale, softcap, causal, window, layout)
+
+
+@overload
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    return_lse: Literal[False] = False,
+    return_weights: Literal[False] = False,
+    **options: Unpack[AttentionOptions],
+) -> npt.NDArray[Any]: ...
+
+
+@overload
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    return_lse: Literal[True],
+    return_weights: bool = False,
+    **options: Unpack[AttentionOptions],
+) -> AttentionResult: ...
+
+
+@overload
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    return_lse: bool = False,
+    return_weights: Literal[True],
+    **options: Unpack[AttentionOptions],
+) -> AttentionResult: ...
+
+
+@overload
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    return_lse: bool,
+    return_weights: bool,
+    **options: Unpack[AttentionOptions],
+) -> npt.NDArray[Any] | AttentionResult: ...
 
 
 def attention(
@@ -137,8 +196,8 @@ def attention(
     else:
         plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
     return plan.attention(
-        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, return_lse, return_weights, out,
-        num_threads,
+        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+        return_lse, return_weights, out, num_threads,
     )  # fmt: skip
 
 
@@ -231,11 +290,13 @@ def activate(
         _validate.refuse_ndim("logits", array.shape)
     n = _validate.index("axis", axis, "an int")
     if not -array.ndim <= n < array.ndim:
-        raise ValueError(f"axis must lie in {-array.ndim}..{array.ndim - 1} for logits of shape {array.shape}, got {n}")
+        known = f"{-array.ndim}..{array.ndim - 1}"
+        raise ValueError(f"axis must lie in {known} for logits of shape {array.shape}, got {n}")
     mask_array = None
     if mask is not None:
         mask_array = _validate.mask(mask)
-        if mask_array.ndim > array.ndim:
+        sizes = zip(reversed(mask_array.shape), reversed(array.shape), strict=False)
+        if mask_array.ndim > array.ndim or any(size not in (1, target) for size, target in sizes):
             _validate.refuse_broadcast("mask", mask_array.shape, array.shape)
         wide = mask_array[(None,) * (array.ndim - mask_array.ndim) + (...,)]
         mask_array = np.moveaxis(wide, n, -1)

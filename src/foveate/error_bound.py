@@ -21,10 +21,12 @@ the smallest step of the output dtype.
 
 **sigmoid.** w = 1 / (1 + e) with e = exp(-x). Since d(log w)/dx = 1 - w lies in (0, 1), dx in the logit is
 at most dx relative in w; likewise d(log w)/d(log e) = -(1 - w), so e_exp in the exponential is at most
-e_exp; the sum 1 + e and the quotient round once each. Nothing is normalised, so errors stay with their key::
+e_exp; the sum 1 + e and the quotient round once each. Nothing is normalised, so errors stay with their key,
+and dx_j counts once, not twice as in the quotient of softmax: the roundings of x_j itself must be counted
+too, one where bias or ALiBi is added and two in x log2(e), the argument of exp2::
 
-    |w_j - ref|   <= w_j (dx_j + e_exp + 2 u + u_out) + tiny
-    |o - ref|     <= sum_j w_j |v_j| (dx_j + e_exp + 2 u + g_Lk + u_out) + tiny
+    |w_j - ref|   <= w_j (dx_j + 3 u |x_j| + e_exp + 2 u + u_out) + tiny
+    |o - ref|     <= sum_j w_j |v_j| (dx_j + 3 u |x_j| + e_exp + 2 u + g_Lk + u_out) + tiny
 
 The reference computes in float64 and obeys the same bounds with u = 2^-53; its share is added, which
 matters where f64 is measured against f64.
@@ -92,7 +94,7 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     query, key, value : array_like
         As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it.
     **options
-        The options of `foveate.attention` that change values; not out, num_threads, return_lse, return_weights.
+        Those options of `foveate.attention` that change values.
 
     Returns
     -------
@@ -159,7 +161,12 @@ def _g(n: int, u: float) -> float:
 
 
 def _bounds(
-    query: ArrayLike, key: ArrayLike, value: ArrayLike, given: Options, arithmetic: Arithmetic, storing: Storing
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    given: Options,
+    arithmetic: Arithmetic,
+    storing: Storing,
 ) -> Bounds:
     u, e_exp, _, smallest = arithmetic
     softmax = given.get("activation", "softmax") == "softmax"
@@ -167,7 +174,8 @@ def _bounds(
     layout = options.get("layout", "bhld")
     with np.errstate(all="ignore"):
         exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
-        assert isinstance(exact, reference.Result) and exact.weights is not None
+        assert isinstance(exact, reference.Result)
+        assert exact.weights is not None
         weights = exact.weights
         errors = _logit_errors(query, key, weights.shape, options, arithmetic)
         errors = np.where(_attended(query, key, value, options), errors, 0.0)
@@ -184,7 +192,9 @@ def _bounds(
             sums = 2 * g_k
             lse = row_error + e_exp + g_k + storing.u_lse * np.abs(exact.lse) + weights.shape[-1] * smallest
         else:
-            relative, sums = errors + e_exp + 2 * u, g_k
+            argument = 3 * u * np.abs(_logits(query, key, weights.shape, options))
+            argument = np.where(np.isfinite(argument), argument, 0.0)  # a weight of 0 or 1 or NaN, exactly
+            relative, sums = errors + argument + e_exp + 2 * u, g_k
 
         magnitudes = np.abs(np.asarray(value).astype(np.float64))
         largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
@@ -214,16 +224,30 @@ def _logit_errors(
         bias = np.abs(np.asarray(options["bias"]).astype(np.float64))
         errors = errors + u * np.where(np.isinf(bias), 0.0, bias)
     if "alibi_slopes" in options:
-        q_len, kv_len = shape[-2:]
-        offset = kv_len - q_len if options.get("causal") == "bottom_right" else options.get("q_offset", 0)
-        positions = np.arange(q_len)[:, None] + np.asarray(offset)[..., None, None, None]
-        distances = np.arange(kv_len) - positions
-        slopes = np.asarray(options["alibi_slopes"]).astype(np.float64)[:, None, None]
-        steps = u * np.abs(slopes * distances)  # (batch axes of q_offset or 1, Hq, Lq, Lk)
-        errors = errors + (steps if len(shape) > 2 else steps.reshape(shape))
+        errors = errors + u * np.abs(_alibi(shape, options))
     if "softcap" in options:
         errors = errors + options["softcap"] * e_tanh
     return np.asarray(errors)
+
+
+def _logits(query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options) -> F64:
+    """x_j for every query and key, masked ones included."""
+    names = ("score", "scale", "softcap", "layout")
+    some = {name: options[name] for name in names if name in options}
+    logits = np.broadcast_to(reference.scores(query, key, **some), shape)
+    if "bias" in options:
+        logits = logits + np.asarray(options["bias"]).astype(np.float64)
+    return logits + _alibi(shape, options) if "alibi_slopes" in options else logits
+
+
+def _alibi(shape: tuple[int, ...], options: Options) -> F64:
+    """m (j - p), of the shape of the weights or broadcasting to it."""
+    q_len, kv_len = shape[-2:]
+    offset = kv_len - q_len if options.get("causal") == "bottom_right" else options.get("q_offset", 0)
+    positions = np.arange(q_len)[:, None] + np.asarray(offset)[..., None, None, None]
+    slopes = np.asarray(options["alibi_slopes"]).astype(np.float64)[:, None, None]
+    terms = slopes * (np.arange(kv_len) - positions)  # (batch axes of q_offset or 1, Hq, Lq, Lk)
+    return np.asarray(terms if len(shape) > 2 else terms.reshape(shape))
 
 
 def _attended(query: ArrayLike, key: ArrayLike, value: ArrayLike, options: Options) -> NDArray[np.bool_]:
@@ -234,5 +258,6 @@ def _attended(query: ArrayLike, key: ArrayLike, value: ArrayLike, options: Optio
         masks["bias"] = np.where(np.isneginf(np.asarray(options["bias"]).astype(np.float64)), -np.inf, 0.0)
     zeros = (np.zeros(np.shape(array)) for array in (query, key, value))
     result = reference.attention(*zeros, **masks, return_weights=True)
-    assert isinstance(result, reference.Result) and result.weights is not None
+    assert isinstance(result, reference.Result)
+    assert result.weights is not None
     return np.asarray(result.weights > 0.0)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
 import numpy.typing as npt
 
 from foveate import _core, _validate
+from foveate._options import CallOptions
 from foveate._result import AttentionResult
 
 __all__ = ["Mode"]
@@ -116,6 +117,54 @@ class Mode:
             self.layout == "blhd",
         )
 
+    @overload
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        return_lse: Literal[False] = False,
+        return_weights: Literal[False] = False,
+        **options: Unpack[CallOptions],
+    ) -> npt.NDArray[Any]: ...
+
+    @overload
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        return_lse: Literal[True],
+        return_weights: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> AttentionResult: ...
+
+    @overload
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        return_lse: bool = False,
+        return_weights: Literal[True],
+        **options: Unpack[CallOptions],
+    ) -> AttentionResult: ...
+
+    @overload
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        return_lse: bool,
+        return_weights: bool,
+        **options: Unpack[CallOptions],
+    ) -> npt.NDArray[Any] | AttentionResult: ...
+
     def __call__(
         self,
         query: npt.ArrayLike,
@@ -143,8 +192,8 @@ class Mode:
         [[0.5, 0.5], [0.5, 0.5]]
         """
         return self._plan.attention(
-            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, return_lse, return_weights, out,
-            num_threads,
+            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+            return_lse, return_weights, out, num_threads,
         )  # fmt: skip
 
     def __repr__(self) -> str:

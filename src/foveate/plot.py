@@ -88,7 +88,11 @@ def heatmap(
         ax.set_yticks(range(len(query_labels)), list(query_labels), parse_math=False)
     if key_labels is not None:
         ax.set_xticks(
-            range(len(key_labels)), list(key_labels), rotation=45, ha="right", rotation_mode="anchor",
+            range(len(key_labels)),
+            list(key_labels),
+            rotation=45,
+            ha="right",
+            rotation_mode="anchor",
             parse_math=False,
         )
     # thin white lines between the cells keep neighbours apart

@@ -174,7 +174,9 @@ B, HQ, HKV, LQ, LK, D = 2, 4, 2, 3, 5, 8
 
 
 @pytest.mark.parametrize("layout", ["bhld", "blhd"])
-@pytest.mark.parametrize("shape", [(), (1,), (LK,), (LQ, 1), (LQ, LK), (HQ, 1, LK), (B, 1, LQ, LK), (B, HQ, LQ, LK)])
+@pytest.mark.parametrize(
+    "shape", [(), (1,), (LK,), (LQ, 1), (LQ, LK), (HQ, 1, LK), (B, 1, LQ, LK), (B, HQ, LQ, LK)]
+)
 @pytest.mark.parametrize("kind", ["mask", "bias"])
 def test_mask_and_bias_broadcast(kind, shape, layout):
     q, k, v = rand(B, HQ, LQ, D), rand(B, HKV, LK, D), rand(B, HKV, LK, D)
@@ -251,7 +253,8 @@ def test_scale_replaces_the_default():
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_extras(dtype):
     q, k, v = (rand(2, 3, n, 8, dtype=dtype) for n in (5, 7, 7))
-    admitted, expected = bounds(q, k, v), foveate.reference.attention(q, k, v, return_lse=True, return_weights=True)
+    admitted = bounds(q, k, v)
+    expected = foveate.reference.attention(q, k, v, return_lse=True, return_weights=True)
     both = foveate.attention(q, k, v, return_lse=True, return_weights=True)
     assert isinstance(both, foveate.AttentionResult)
     assert both.weights.dtype == dtype

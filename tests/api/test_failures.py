@@ -20,27 +20,20 @@ def failing_allocation():
 
 
 CALLS = {
-    "attention": lambda **options: foveate.attention(X, X, X, **options),
-    "scores": lambda **options: foveate.scores(X, X, **options),
-    "activate": lambda **options: foveate.activate(X, **options),
-    "combine": lambda **options: foveate.combine(X[..., :5], np.swapaxes(X, 1, 2)[..., :4], **options),
+    "attention": lambda: foveate.attention(X, X, X),
+    "scores": lambda: foveate.scores(X, X),
+    "activate": lambda: foveate.activate(X),
+    "combine": lambda: foveate.combine(X[:, :4], X[:, :4]),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_no_memory_for_the_workspace(name, failing_allocation):
-    if name == "combine":
-        weights, value = np.ones((2, 3, 5)), np.ones((2, 5, 4))
-
-        def call():
-            return foveate.combine(weights, value)
-    else:
-        call = CALLS[name]
-    expected = call()
+    expected = CALLS[name]()
     failing_allocation(0)
     with pytest.raises(MemoryError, match=r"no memory for a workspace of \d+ bytes"):
-        call()
-    np.testing.assert_array_equal(call(), expected)
+        CALLS[name]()
+    np.testing.assert_array_equal(CALLS[name](), expected)
 
 
 def test_no_memory_leaves_out_alone_and_nothing_held(failing_allocation):
@@ -55,16 +48,16 @@ def test_no_memory_leaves_out_alone_and_nothing_held(failing_allocation):
             foveate.attention(q, q, q, mask=mask, bias=bias, out=out)
     assert np.all(out == 7.0)
     assert [sys.getrefcount(array) for array in (q, out, mask, bias)] == before
-    q.resize((1,), refcheck=True)  # refused while a buffer is held
 
 
 def test_every_refusal_releases_its_buffers():
     q, out = X.copy(), np.zeros(X.shape)
-    for options in ({"mask": np.ones((9, 9), bool)}, {"bias": np.ones((9, 9))}, {"sinks": [1.0]}, {"num_threads": 0}):
+    before = sys.getrefcount(q), sys.getrefcount(out)
+    nine = np.ones((9, 9))
+    for options in ({"mask": nine > 0}, {"bias": nine}, {"sinks": [1.0]}, {"num_threads": 0}):
         with pytest.raises(ValueError, match="must"):
             foveate.attention(q, q, q, out=out, **options)
-    for array in (q, out):
-        array.resize((1,), refcheck=True)
+    assert (sys.getrefcount(q), sys.getrefcount(out)) == before
 
 
 def run(code, **environment):
@@ -99,9 +92,12 @@ def test_unknown_foveate_isa_is_an_error_at_first_use(use):
 
 
 def test_unknown_foveate_isa_can_be_overridden():
-    code = "import numpy as np, foveate; foveate.use_isa('scalar'); print(foveate.get_isa(), foveate.attention(*[np.eye(2)] * 3).shape)"
+    code = (
+        "import foveate; foveate.use_isa('scalar'); "
+        "print(foveate.get_isa(), foveate.scores([[1.0]], [[2.0]]))"
+    )
     done = run(code, FOVEATE_ISA="nonsense")
-    assert done.stdout == "scalar (2, 2)\n", done.stderr
+    assert done.stdout == "scalar [[2.]]\n", done.stderr
 
 
 def test_foveate_isa_forces():
@@ -114,7 +110,8 @@ def test_unavailable_isa():
     missing = [name for name in foveate.compiled_isas() if name not in foveate.available_isas()]
     if not missing:
         pytest.skip("this machine runs every ISA of the build")
-    with pytest.raises(RuntimeError, match=f"name must be an ISA that this machine can run .*'scalar'.*got '{missing[0]}'"):
+    words = f"name must be an ISA that this machine can run .*'scalar'.*got '{missing[0]}'"
+    with pytest.raises(RuntimeError, match=words):
         foveate.use_isa(missing[0])
     done = run("import foveate; foveate.get_isa()", FOVEATE_ISA=missing[0])
     assert done.stderr.strip().splitlines()[-1].startswith("RuntimeError: FOVEATE_ISA must be an ISA that")
@@ -130,12 +127,17 @@ def test_words_for_an_unavailable_isa():
 
 
 def test_import_brings_numpy_only():
-    code = "import numpy, sys; before = set(sys.modules); import foveate; print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    code = (
+        "import numpy, sys; before = set(sys.modules); import foveate; "
+        "print(*{name.split('.')[0] for name in set(sys.modules) - before})"
+    )
     done = run(code)
     assert done.returncode == 0, done.stderr
-    new = set(done.stdout.split()) - set(sys.stdlib_module_names)
-    assert new == {"foveate"}
+    # Cython registers its shared types under names of its own.
+    new = {name for name in done.stdout.split() if "cython" not in name} - set(sys.stdlib_module_names)
+    assert new == {"foveate", "numpy"}  # numpy: lazily loaded parts of it
 
 
-def test_without_openmp_environment_noise():
-    assert run("import foveate").stderr == ""
+def test_import_prints_nothing():
+    done = run("import foveate")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import foveate
 from foveate import Mode
+from foveate._options import AttentionOptions, CallOptions
 
 MODES = {
     "Mode()": Mode(),
@@ -39,7 +41,8 @@ def test_copies_compute_the_same(text):
     mode = MODES[text]
     x = np.random.default_rng(0).standard_normal((2, 4, 4, 8))
     expected = mode(x, x, x)
-    copies = [pickle.loads(pickle.dumps(mode, protocol)) for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1)]
+    protocols = range(2, pickle.HIGHEST_PROTOCOL + 1)
+    copies = [pickle.loads(pickle.dumps(mode, protocol)) for protocol in protocols]
     for twin in [*copies, copy.copy(mode), copy.deepcopy(mode), dataclasses.replace(mode)]:
         assert twin == mode
         assert repr(twin) == text
@@ -96,6 +99,16 @@ def test_checked_when_made():
         Mode(softcap=-1.0)
     with pytest.raises(TypeError, match="causal"):
         foveate.attention(*[np.eye(2)] * 3, causal=0)  # 0 == False, but is no bool
+
+
+def test_typed_options_are_those_of_the_signatures():
+    returns = {"return_lse", "return_weights"}
+    for function, options in [(foveate.attention, AttentionOptions), (Mode.__call__, CallOptions)]:
+        parameters = inspect.signature(function).parameters.values()
+        named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+        assert named == options.__optional_keys__ | returns
+    reference = inspect.signature(foveate.reference.attention).parameters
+    assert list(reference) == list(inspect.signature(foveate.attention).parameters)
 
 
 def test_names_of_c_and_reference_agree():

@@ -69,9 +69,7 @@ def test_interlocked_strides_are_no_overlap():
     np.testing.assert_array_equal(out, foveate.attention(x, x, x))
 
 
-@pytest.mark.parametrize(
-    "strides", [(0, 8), (8, 0), (8, 8), (16, 8), (4, 12), (24, 4), (8, -8)], ids=str
-)
+@pytest.mark.parametrize("strides", [(0, 8), (8, 0), (8, 8), (16, 8), (4, 12), (24, 4), (8, -8)], ids=str)
 def test_refused_where_it_overlaps_itself(strides):
     x = np.zeros((2, 3))
     out = np.lib.stride_tricks.as_strided(np.zeros(16)[8:], (2, 3), strides)

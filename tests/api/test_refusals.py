@@ -1,5 +1,7 @@
 """Every refusal names the argument, says what came and what was expected."""
 
+# ruff: noqa: E501 - one case per line
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -122,7 +124,7 @@ REFUSALS = {
     "out read-only": (lambda: attend(out=read_only((2, 4, 3, 6))), ValueError, ["out", "read-only", "writable"]),
     # stages alone
     "scores dim": (lambda: foveate.scores(Q, V), ValueError, ["key", "head_dim of query, 8", "got 6"]),
-    "combine rows": (lambda: foveate.combine(rand(3, 4), rand(5, 6)), ValueError, ["value", "weights, 4", "got 5"]),
+    "combine rows": (lambda: foveate.combine(rand(3, 4), rand(5, 6)), ValueError, ["value", "key of weights, 4", "got 5"]),
     "combine group": (lambda: foveate.combine(rand(3, 1, 5), rand(2, 5, 6)), ValueError, ["weights", "multiple", "3 and 2"]),
     "combine dtype": (lambda: foveate.combine(rand(3, 5), np.ones((5, 6))), TypeError, ["value", "float64", "float32"]),
     "combine name": (lambda: foveate.combine(rand(3, 5), rand(5, 6), "wsum"), ValueError, ["combine", "'wsum'", "'weighted_sum'"]),

@@ -28,7 +28,9 @@ def near(actual, expected, sizes, n_terms):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("layout", ["bhld", "blhd"])
-@pytest.mark.parametrize("options", [{}, {"score": "dot"}, {"scale": 0.3}, {"score": "dot", "scale": -2.0}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"score": "dot"}, {"scale": 0.3}, {"score": "dot", "scale": -2.0}], ids=str
+)
 def test_scores(options, layout, dtype):
     q, k = rand(2, 4, 3, 8, dtype=dtype), rand(1, 2, 5, 8, dtype=dtype)
     if layout == "blhd":
@@ -98,7 +100,14 @@ def test_combine(layout, dtype):
 
 
 @pytest.mark.parametrize(
-    ("w", "v"), [((3, 5), (5, 6)), ((3, 5), (1, 5, 6)), ((2, 3, 5), (5, 6)), ((4, 2, 3, 5), (2, 5, 6)), ((2, 3, 0), (2, 0, 6))]
+    ("w", "v"),
+    [
+        ((3, 5), (5, 6)),
+        ((3, 5), (1, 5, 6)),
+        ((2, 3, 5), (5, 6)),
+        ((4, 2, 3, 5), (2, 5, 6)),
+        ((2, 3, 0), (2, 0, 6)),
+    ],
 )
 def test_shapes_of_combine(w, v):
     weights, value = rand(*w), rand(*v)

@@ -13,7 +13,8 @@ static char case_name[512];
 static int case_open, case_bad;
 static int n_passed, n_failed;
 
-static void close_case(void) {
+static void close_case(void)
+{
     if (!case_open) return;
     if (case_bad) {
         n_failed++;
@@ -23,7 +24,8 @@ static void close_case(void) {
     case_open = 0;
 }
 
-void check_begin(const char *format, ...) {
+void check_begin(const char *format, ...)
+{
     close_case();
     va_list arguments;
     va_start(arguments, format);
@@ -33,7 +35,8 @@ void check_begin(const char *format, ...) {
     case_bad = 0;
 }
 
-void check(int fact, const char *format, ...) {
+void check(int fact, const char *format, ...)
+{
     if (fact || case_bad) return;
     case_bad = 1;
     printf("FAILED %s: ", case_name);
@@ -45,43 +48,44 @@ void check(int fact, const char *format, ...) {
     fflush(stdout);
 }
 
-int check_failed(void) {
-    return case_bad;
-}
+int check_failed(void) { return case_bad; }
 
-int check_report(void) {
+int check_report(void)
+{
     close_case();
     printf("%d passed, %d failed\n", n_passed, n_failed);
     return n_passed == 0 || n_failed != 0;
 }
 
-void check_close(long double got, long double want, long double bound, const char *what, int64_t row, int64_t column) {
+void check_close(long double got, long double want, long double bound, const char *what, int64_t row, int64_t column)
+{
     int close = isnan(want) ? isnan(got) : isinf(want) ? got == want : fabsl(got - want) <= bound;
-    check(close, "%s[%" PRId64 "][%" PRId64 "] is %.17Lg, expected %.17Lg within %.3Lg", what, row, column, got, want,
-          bound);
+    check(close, "%s[%" PRId64 "][%" PRId64 "] is %.17Lg, expected %.17Lg within %.3Lg", what, row, column, got, want, bound);
 }
 
 /* splitmix64 (Steele, Lea and Flood, 2014). */
-uint64_t random_bits(random_state *random) {
+uint64_t random_bits(random_state *random)
+{
     uint64_t z = random->state += 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
 }
 
-int64_t random_below(random_state *random, int64_t n) {
-    return (int64_t)(random_bits(random) % (uint64_t)n);
-}
+int64_t random_below(random_state *random, int64_t n) { return (int64_t)(random_bits(random) % (uint64_t)n); }
 
-double random_uniform(random_state *random, double low, double high) {
+double random_uniform(random_state *random, double low, double high)
+{
     return low + (high - low) * (double)(random_bits(random) >> 11) * 0x1p-53;
 }
 
-int64_t random_pick(random_state *random, const int64_t *choices, size_t n_choices) {
+int64_t random_pick(random_state *random, const int64_t *choices, size_t n_choices)
+{
     return choices[random_below(random, (int64_t)n_choices)];
 }
 
-guarded guarded_new(size_t size, size_t alignment, int flush_end) {
+guarded guarded_new(size_t size, size_t alignment, int flush_end)
+{
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t body = (size + alignment + page - 1) / page * page;
     guarded buffer = {.mapping_size = body + 2 * page, .size = size};
@@ -97,7 +101,8 @@ guarded guarded_new(size_t size, size_t alignment, int flush_end) {
     return buffer;
 }
 
-void guarded_free(guarded *buffer) {
+void guarded_free(guarded *buffer)
+{
     munmap(buffer->mapping, buffer->mapping_size);
     *buffer = (guarded){0};
 }

@@ -26,7 +26,7 @@ int64_t random_below(random_state *random, int64_t n); /* 0 .. n-1 */
 double random_uniform(random_state *random, double low, double high);
 /* One of the n_choices int64 values that follow. */
 int64_t random_pick(random_state *random, const int64_t *choices, size_t n_choices);
-#define PICK(random, ...)                                                                                              \
+#define PICK(random, ...)                                                                                                        \
     random_pick(random, (const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 /* `size` bytes with an unreadable page next to their end (flush_end) or their start. A read or write beyond them

@@ -26,10 +26,7 @@ guarded reals_new(suite *suite, int64_t n)
     return memory;
 }
 
-int64_t reals_in(const suite *suite, const guarded *memory)
-{
-    return (int64_t)memory->size / suite->kernels->real_bytes;
-}
+int64_t reals_in(const suite *suite, const guarded *memory) { return (int64_t)memory->size / suite->kernels->real_bytes; }
 
 wide *reals_copy(const suite *suite, const guarded *memory)
 {
@@ -39,10 +36,7 @@ wide *reals_copy(const suite *suite, const guarded *memory)
     return copy;
 }
 
-wide gamma_of(int64_t n, wide u)
-{
-    return (wide)n * u / (1 - (wide)n * u);
-}
+wide gamma_of(int64_t n, wide u) { return (wide)n * u / (1 - (wide)n * u); }
 
 void kernel_block_init(kernel_block *b, suite *suite, int by_rows)
 {

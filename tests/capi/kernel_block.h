@@ -15,11 +15,11 @@ typedef struct suite {
 } suite;
 
 /* Runs a statement in the floating point environment that the driver gives its tasks. */
-#define RUN(suite, statement)                                                                                          \
-    do {                                                                                                               \
-        uint64_t saved_environment = (suite)->isa->enter();                                                            \
-        statement;                                                                                                     \
-        (suite)->isa->leave(saved_environment);                                                                        \
+#define RUN(suite, statement)                                                                                                    \
+    do {                                                                                                                         \
+        uint64_t saved_environment = (suite)->isa->enter();                                                                      \
+        statement;                                                                                                               \
+        (suite)->isa->leave(saved_environment);                                                                                  \
     } while (0)
 
 enum { TILE, QUERY, KEY, VALUE, ACCUMULATORS, ROW_MAX, ROW_SUM, ROW_FACTOR, N_ARRAYS };

@@ -21,15 +21,11 @@ typedef struct scene {
     double *sinks;            /* one per row, NULL = none */
 } scene;
 
-static int64_t tile_size(const scene *s)
-{
-    return (int64_t)s->first.block.n_keys * s->first.block.n_lanes;
-}
+static int64_t tile_size(const scene *s) { return (int64_t)s->first.block.n_keys * s->first.block.n_lanes; }
 
 static void multiply_by_factor(scene *s, int tile, const fov_block *state)
 {
-    for (int64_t i = 0; i < tile_size(s); i++)
-        s->weights[tile][i] *= real_get(s->suite, state->row_factor, i % state->n_lanes);
+    for (int64_t i = 0; i < tile_size(s); i++) s->weights[tile][i] *= real_get(s->suite, state->row_factor, i % state->n_lanes);
 }
 
 static void run_tiles(scene *s, fov_block *state, int begin, int end, const double *sinks)
@@ -106,7 +102,7 @@ static void check_scene(scene *s, const char *name)
     fov_block *state = &s->first.block;
     double *lse = calloc((size_t)state->n_lanes, sizeof *lse);
     wide *again[MAX_TILES];
-    lane want;
+    lane want = {.lse = 0};
     if (s->activation->has_lse) RUN(s->suite, s->activation->lse(state, lse));
     for (int tile = 0; tile < s->n_tiles; tile++) {
         memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
@@ -163,8 +159,8 @@ static void run_scene(suite *suite, int index, int repeat)
     }
     for (int tile = 0; tile < s.n_tiles; tile++) s.weights[tile] = calloc((size_t)tile_size(&s), sizeof(wide));
     check_begin("%s %s activation %s keys %d lanes %d rows %d tiles %d + %d multiplier %g specials %d%s", suite->isa->name,
-                dtype_name(suite->real), name, state->n_keys, state->n_lanes, state->n_rows, s.n_first,
-                s.n_tiles - s.n_first, s.multiplier, repeat % 4, s.sinks ? " sinks" : "");
+                dtype_name(suite->real), name, state->n_keys, state->n_lanes, state->n_rows, s.n_first, s.n_tiles - s.n_first,
+                s.multiplier, repeat % 4, s.sinks ? " sinks" : "");
 
     guarded states[3]; /* the second state has the shape of the first */
     for (int i = 0; i < 3; i++) states[i] = reals_new(suite, state->n_lanes);

@@ -33,8 +33,8 @@ static void check_sum(suite *suite, const kernel_block *b, int by_rows, const wi
 static void name_case(const suite *suite, const fov_block *block, int combine, int by_rows, const char *what)
 {
     check_begin("%s %s combine %s %s %s keys %d lanes %d rows %d Dv %d ld %d", suite->isa->name, dtype_name(suite->real),
-                fov_combine_name(combine), by_rows ? "rows" : "lanes", what, block->n_keys, block->n_lanes,
-                block->n_rows, (int)block->value_dim, (int)block->value_ld);
+                fov_combine_name(combine), by_rows ? "rows" : "lanes", what, block->n_keys, block->n_lanes, block->n_rows,
+                (int)block->value_dim, (int)block->value_ld);
     check(strcmp(fov_combine_name(combine), "weighted_sum") == 0, "no oracle for this combine");
 }
 
@@ -82,8 +82,8 @@ static void test_rescale(suite *suite, const fov_accumulate *entry, int combine,
         for (int64_t column = 0; column < block->value_dim; column++) {
             int64_t at = accumulator(block, by_rows, lane, column);
             wide want = before[at] * real_get(suite, block->row_factor, lane);
-            check_close(real_get(suite, block->accumulators, at), want, suite->u * fabsl(want) + suite->flushed,
-                        "accumulators", lane, column);
+            check_close(real_get(suite, block->accumulators, at), want, suite->u * fabsl(want) + suite->flushed, "accumulators",
+                        lane, column);
         }
     free(before);
     kernel_block_free(&b);

@@ -16,10 +16,7 @@ static double any_number(random_state *random)
     return random_below(random, 2) ? x : -x;
 }
 
-static int same(wide a, wide b)
-{
-    return a == b || (isnan(a) && isnan(b));
-}
+static int same(wide a, wide b) { return a == b || (isnan(a) && isnan(b)); }
 
 /* What a real becomes when it is stored as `dtype`. */
 static wide stored(double real, int dtype)
@@ -76,8 +73,8 @@ static void test_tiles(suite *suite, int dtype)
     int n_lanes = v * (int)(1 + random_below(random, suite->kernels->max_vectors)), all = (int)random_below(random, 2);
     int64_t n = PICK(random, 0, 1, 2, 3, v - 1, v, v + 1, 2 * v + 1, 3 * v - 1, 65);
     int64_t step = PICK(random, item, item, -item, 2 * item, item + 1), reach = n > 0 ? (n - 1) * llabs(step) : -item;
-    check_begin("%s %s tile moves %s steps %d step %d lanes %d", suite->isa->name, dtype_name(suite->real),
-                dtype_name(dtype), (int)n, (int)step, n_lanes);
+    check_begin("%s %s tile moves %s steps %d step %d lanes %d", suite->isa->name, dtype_name(suite->real), dtype_name(dtype),
+                (int)n, (int)step, n_lanes);
     guarded storage[MAX_LANES] = {{0}};
     char *lanes[MAX_LANES] = {0};
     for (int lane = 0; lane < n_lanes; lane++) {

@@ -32,9 +32,9 @@ void test_scores(suite *suite)
                 kernel_block b;
                 kernel_block_init(&b, suite, by_rows);
                 const fov_block *block = &b.block;
-                check_begin("%s %s score %s %s keys %d lanes %d rows %d D %d ld %d", suite->isa->name,
-                            dtype_name(suite->real), name, by_rows ? "rows" : "lanes", block->n_keys, block->n_lanes,
-                            block->n_rows, (int)block->head_dim, (int)block->key_ld);
+                check_begin("%s %s score %s %s keys %d lanes %d rows %d D %d ld %d", suite->isa->name, dtype_name(suite->real),
+                            name, by_rows ? "rows" : "lanes", block->n_keys, block->n_lanes, block->n_rows, (int)block->head_dim,
+                            (int)block->key_ld);
                 const fov_score *entry = &suite->kernels->score[score];
                 RUN(suite, (by_rows ? entry->rows : entry->lanes)(&b.block));
                 int is_dot = strcmp(name, "dot") == 0 || strcmp(name, "scaled_dot") == 0;
@@ -74,7 +74,8 @@ static expected expect(const suite *suite, const fov_block *block, const modifie
     case ALIBI:
         slope = dtype_load(m->slopes.data + lane * 8, FOV_F64);
         distance = dtype_load(m->distance.data + lane * 8, FOV_F64) + key;
-        return (expected){x * c + slope * distance, gamma_of(4, u) * (fabsl(x * c) + fabsl(slope * distance))}; /* slope, product, sum */
+        return (expected){x * c + slope * distance,
+                          gamma_of(4, u) * (fabsl(x * c) + fabsl(slope * distance))}; /* slope, product, sum */
     default: return (expected){attends(block, m->attend, key, lane) ? x : -(wide)INFINITY, 0};
     }
 }
@@ -145,13 +146,12 @@ void test_modifiers(suite *suite)
             m.attend = random_attend(suite, block);
             if (repeat % 3 == 0) sprinkle(suite, &b.memory[TILE]);
             if (repeat % 4 == 0) sprinkle(suite, &m.bias);
-            check_begin("%s %s modify %s keys %d lanes %d multiplier %g cap %g", suite->isa->name,
-                        dtype_name(suite->real), names[pass], block->n_keys, block->n_lanes, m.multiplier, m.cap);
+            check_begin("%s %s modify %s keys %d lanes %d multiplier %g cap %g", suite->isa->name, dtype_name(suite->real),
+                        names[pass], block->n_keys, block->n_lanes, m.multiplier, m.cap);
             wide *before = reals_copy(suite, &b.memory[TILE]);
             block->multiplier = m.multiplier;
             run_pass(suite, block, &m, pass);
-            check(block->multiplier == (pass == MASK ? m.multiplier : 1), "the multiplier is %g afterwards",
-                  block->multiplier);
+            check(block->multiplier == (pass == MASK ? m.multiplier : 1), "the multiplier is %g afterwards", block->multiplier);
             for (int k = 0; k < block->n_keys; k++)
                 for (int lane = 0; lane < block->n_lanes; lane++) {
                     int64_t at = (int64_t)k * block->n_lanes + lane;

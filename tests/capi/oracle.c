@@ -17,10 +17,7 @@ static rounding rounding_of(int dtype)
     return (rounding){u, 4 * u, 4 * u, 2 * u, dtype_tiny(real), dtype_roundoff(dtype), dtype_tiny(dtype)};
 }
 
-static wide gamma_of(int64_t n, wide u)
-{
-    return (wide)n * u / (1 - (wide)n * u);
-}
+static wide gamma_of(int64_t n, wide u) { return (wide)n * u / (1 - (wide)n * u); }
 
 /* One query row. */
 typedef struct row {
@@ -72,7 +69,7 @@ static void fill_logits(const problem *call, const rounding *c, int64_t batch, i
         }
         error += 3 * c->u * fabsl(x); /* to log2 units: the constant, its product, the distance from row_max */
         row->logits[j] = x;
-        if (!(error <= row->logit_error)) row->logit_error = isnan(error) ? 0 : error;
+        if (error > row->logit_error) row->logit_error = error; /* not the NaN of a NaN logit */
     }
     if (args->sinks) row->logit_error += 3 * c->u * fabsl((wide)args->sinks[head]);
 }
@@ -123,8 +120,8 @@ static void check_row(const problem *call, const rounding *c, int64_t batch, int
     if (args->weights.data)
         for (int64_t j = 0; j < args->kv_len; j++)
             check_close(tensor_get(&call->weights, batch, head, i, j), row->weights[j],
-                        row->attended[j] ? (relative + c->u_out) * row->weights[j] + c->flushed + c->flushed_out : 0,
-                        "weights", i, j);
+                        row->attended[j] ? (relative + c->u_out) * row->weights[j] + c->flushed + c->flushed_out : 0, "weights",
+                        i, j);
     if (args->lse.data) {
         int64_t n_terms = args->kv_len + (args->sinks != NULL);
         wide size = fabsl(row->lse) + logl((wide)(n_terms > 0 ? n_terms : 1)); /* row_max to and from log2 units, the sum */

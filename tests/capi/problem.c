@@ -18,8 +18,8 @@ static void draw_sizes(problem *call, random_state *random)
         group_size = PICK(random, 1, 1, 2, 3, 8);
         args->n_q_heads = args->n_kv_heads * group_size;
         args->q_len = PICK(random, 1, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49, 63, 65, 127, 129);
-        args->kv_len = PICK(random, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257,
-                            511, 513, 1025);
+        args->kv_len =
+            PICK(random, 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 257, 511, 513, 1025);
         args->head_dim = PICK(random, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 80, 128);
         args->value_dim = PICK(random, 1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65, 80, 128);
     } while (call->batch * args->n_q_heads * args->q_len * args->kv_len * (args->head_dim + args->value_dim) > MAX_WORK);
@@ -77,8 +77,8 @@ static const double *draw_per_head(problem *call, random_state *random, int flus
     return numbers;
 }
 
-static void draw_array(tensor *array, fov_array *field, int dtype, const int64_t shape[4], random_state *random,
-                       int flush_end, int broadcast, double magnitude)
+static void draw_array(tensor *array, fov_array *field, int dtype, const int64_t shape[4], random_state *random, int flush_end,
+                       int broadcast, double magnitude)
 {
     tensor_init(array, dtype, shape, (tensor_layout)random_below(random, N_LAYOUTS), broadcast, flush_end);
     if (magnitude > 0) tensor_fill_random(array, shape, random, magnitude);
@@ -135,44 +135,35 @@ void problem_init(problem *call, random_state *random, int flush_end)
     if (random_below(random, 3) == 0) draw_mask(call, random, pair_shape, flush_end);
     if (random_below(random, 3) == 0) draw_bias(call, random, pair_shape, flush_end);
     if (random_below(random, 4) == 0) args->alibi_slopes = draw_per_head(call, random, flush_end, &call->slopes);
-    if (has_lse && random_below(random, 4) == 0)
-        args->sinks = draw_per_head(call, random, flush_end, &call->sinks);
-    draw_per_batch(call, random, flush_end, &args->q_offset, &call->offsets, &call->offset_bytes, -args->kv_len,
-                   args->kv_len);
+    if (has_lse && random_below(random, 4) == 0) args->sinks = draw_per_head(call, random, flush_end, &call->sinks);
+    draw_per_batch(call, random, flush_end, &args->q_offset, &call->offsets, &call->offset_bytes, -args->kv_len, args->kv_len);
     args->kv_lengths.value = args->kv_len;
     if (random_below(random, 3) == 0)
         draw_per_batch(call, random, flush_end, &args->kv_lengths, &call->lengths, &call->length_bytes, 0, args->kv_len);
     snprintf(call->name, sizeof call->name,
              "%s %s %s B%" PRId64 " Hq%" PRId64 " Hkv%" PRId64 " Lq%" PRId64 " Lk%" PRId64 " D%" PRId64 " Dv%" PRId64
              "%s%s%s%s%s%s%s%s%s page %s",
-             dtype_name(dtype), fov_score_name(args->score), fov_activation_name(args->activation), call->batch,
-             args->n_q_heads, args->n_kv_heads, args->q_len, args->kv_len, args->head_dim, args->value_dim,
+             dtype_name(dtype), fov_score_name(args->score), fov_activation_name(args->activation), call->batch, args->n_q_heads,
+             args->n_kv_heads, args->q_len, args->kv_len, args->head_dim, args->value_dim,
              args->window_left != FOV_OPEN ? " left" : "", args->window_right != FOV_OPEN ? " right" : "",
              args->softcap != 0 ? " softcap" : "", args->mask.data ? " mask" : "", args->bias.data ? " bias" : "",
              args->alibi_slopes ? " alibi" : "", args->sinks ? " sinks" : "", args->weights.data ? " weights" : "",
-             call->lengths.data || args->kv_lengths.value != args->kv_len ? " lengths" : "",
-             flush_end ? "after" : "before");
+             call->lengths.data || args->kv_lengths.value != args->kv_len ? " lengths" : "", flush_end ? "after" : "before");
 }
 
 void problem_free(problem *call)
 {
-    tensor *const tensors[] = {&call->query, &call->key,  &call->value, &call->mask,
-                               &call->bias,  &call->output, &call->lse, &call->weights};
+    tensor *const tensors[] = {&call->query, &call->key,    &call->value, &call->mask,
+                               &call->bias,  &call->output, &call->lse,   &call->weights};
     for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) tensor_free(tensors[i]);
     guarded *const others[] = {&call->slopes, &call->sinks, &call->offsets, &call->lengths};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (others[i]->mapping) guarded_free(others[i]);
 }
 
-static int64_t per_batch(const fov_per_batch *field, int64_t batch)
-{
-    return field->data ? field->data[batch] : field->value;
-}
+static int64_t per_batch(const fov_per_batch *field, int64_t batch) { return field->data ? field->data[batch] : field->value; }
 
-int64_t problem_offset(const problem *call, int64_t batch)
-{
-    return per_batch(&call->args.q_offset, batch);
-}
+int64_t problem_offset(const problem *call, int64_t batch) { return per_batch(&call->args.q_offset, batch); }
 
 int problem_attends(const problem *call, int64_t batch, int64_t head, int64_t row, int64_t column)
 {
@@ -205,6 +196,5 @@ void problem_poison(problem *call, random_state *random)
     int64_t column = random_below(random, args->kv_len);
     if (random_below(random, 2) && args->head_dim > 0)
         tensor_set(&call->key, batch, kv_head, column, random_below(random, args->head_dim), NAN);
-    else if (args->value_dim > 0)
-        tensor_set(&call->value, batch, kv_head, column, random_below(random, args->value_dim), NAN);
+    else if (args->value_dim > 0) tensor_set(&call->value, batch, kv_head, column, random_below(random, args->value_dim), NAN);
 }

@@ -59,8 +59,7 @@ static void test_case(const char *isa, int64_t number, int flush_end)
     check_begin("case %lld %s %s", (long long)number, isa, call.name);
 
     const fov_attention_args *args = &call.args;
-    const guarded *inputs[] = {&call.query.memory, &call.key.memory, &call.value.memory, &call.mask.memory,
-                               &call.bias.memory};
+    const guarded *inputs[] = {&call.query.memory, &call.key.memory, &call.value.memory, &call.mask.memory, &call.bias.memory};
     snapshot before[5];
     for (int i = 0; i < 5; i++) before[i] = take(inputs[i]);
     fov_status status = run(&call, 1, flush_end);

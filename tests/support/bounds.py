@@ -3,9 +3,14 @@ r"""How far a result may stand from the float64 reference, element by element.
 With u the unit roundoff of the compute type (2^-24 for f32, f16 and bf16 inputs, 2^-53 for f64) and
 g_n = n u / (1 - n u), one logit x_j is wrong by at most::
 
-    dx_j = g_(D+1) |scale| sum_d |q_d k_jd|     D products and sums, and the scale
-         + u |bias_j| + u |m (j - p)|           rounding of bias and ALiBi term
-         + c e_tanh                             softcap c: |tanh'| <= 1, so dx_j itself does not grow
+    dx_j = g_(D+1) S_j       S_j = |scale| sum_d |q_d k_jd|: D products and sums, and the scale
+         + c e_tanh          softcap c: |tanh'| <= 1, so the error before it does not grow
+         + r u X_j           X_j = min(S_j, c) + |bias_j| + |m (j - p)|: what is added up after the score
+
+where r counts the roundings after the score: softcap 3 (1 / c, c, the product), bias 2 (its conversion to
+the compute type, the sum), ALiBi 3 (slope, product, sum), and with any of them, or without the maximum of
+softmax to subtract (sigmoid), 2 for the argument of exp2 (log2(e), the product). The bare scores of softmax
+have r = 0: log2(e) is in the scale, and exp2 takes a difference of logits.
 
 **softmax.** With ds = max_j dx_j over the keys of the row (and u |sink|), a weight p_j = exp(x_j - lse) is
 wrong by a factor within 2 ds + 2 e_exp (numerator and denominator each), the sums of Lk terms by g_Lk each,
@@ -132,27 +137,30 @@ def _logit_errors(query, key, shape, options, arithmetic) -> np.ndarray:
     u, _, e_tanh, _ = arithmetic
     query, key = (np.abs(np.asarray(array).astype(np.float64)) for array in (query, key))
     scale = options.get("scale")
-    sizes = reference.scores(
+    scores = reference.scores(
         query,
         key,
         score=options.get("score", "scaled_dot"),
         scale=None if scale is None else abs(scale),
         layout=options.get("layout", "bhld"),
     )
-    errors = np.broadcast_to(g(query.shape[-1] + 1, u) * sizes, shape)
+    errors = np.broadcast_to(g(query.shape[-1] + 1, u) * scores, shape)
+    sizes, roundings = scores, 0
+    if "softcap" in options:
+        errors = errors + options["softcap"] * e_tanh
+        sizes, roundings = np.minimum(scores, options["softcap"]), 3
     if "bias" in options:
         bias = np.abs(np.asarray(options["bias"]).astype(np.float64))
-        errors = errors + u * np.where(np.isinf(bias), 0.0, bias)
+        sizes, roundings = sizes + np.where(np.isinf(bias), 0.0, bias), roundings + 2
     if "alibi_slopes" in options:
         q_len, kv_len = shape[-2:]
         offset = kv_len - q_len if options.get("causal") == "bottom_right" else options.get("q_offset", 0)
         positions = np.arange(q_len)[:, None] + np.asarray(offset)[..., None, None, None]
-        distances = np.arange(kv_len) - positions
         slopes = np.asarray(options["alibi_slopes"]).astype(np.float64)[:, None, None]
-        steps = u * np.abs(slopes * distances)  # (batch axes of q_offset or 1, Hq, Lq, Lk)
-        errors = errors + (steps if len(shape) > 2 else steps.reshape(shape))
-    if "softcap" in options:
-        errors = errors + options["softcap"] * e_tanh
+        steps = np.abs(slopes * (np.arange(kv_len) - positions))  # (batch axes of q_offset or 1, Hq, Lq, Lk)
+        sizes, roundings = sizes + (steps if len(shape) > 2 else steps.reshape(shape)), roundings + 3
+    if roundings or options.get("activation") == "sigmoid":
+        errors = errors + (roundings + 2) * u * sizes
     return errors
 
 

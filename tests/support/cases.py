@@ -204,7 +204,8 @@ def _choose_case(seed: int, choose: Choose) -> Case:
         changes["two_axes"] = True
     if case.activation == "softmax" and choose(sometimes):
         changes["sinks"] = True
-    patterns = [p for p in PATTERNS if not changes.get("two_axes") or len(p) <= 2]
+    n_axes = 2 if changes.get("two_axes") else 4 if case.batch else 3
+    patterns = [p for p in PATTERNS if len(p.replace("b", "")) + (len(case.batch) * p.count("b")) <= n_axes - 1 or 1]
     if choose(sometimes):
         changes |= {"mask": choose(patterns), "mask_memory": choose([*MEMORY])}
         changes["mask_density"] = choose([0.7, 0.05, 0.97])

@@ -34,7 +34,7 @@ class App(click.Group):
             status = super().main(*args, **kwargs)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
-            _fail(context.command_path if context else "foveate", error.format_message(), error.exit_code or 1)
+            _fail(context.command_path if context else "foveate", error.format_message(), 2)
         except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
             _fail("foveate", str(error) or type(error).__name__, 2)
         except (click.Abort, KeyboardInterrupt):
@@ -47,7 +47,11 @@ def _fail(who: str, message: str, status: int) -> None:
     sys.exit(status)
 
 
-@click.group(cls=App, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=App,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, message="foveate %(version)s")
 @click.pass_context
 def app(ctx: click.Context) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import foveate
 import numpy as np
+
+import foveate
 
 from .console import json_option, print_json, progress, seconds
 from .npy import Array, NpyWriter, check_output, open_input
@@ -27,16 +28,22 @@ FILE = click.Path(path_type=Path)
 @click.option("--score", default="scaled_dot", show_default=True, help="dot or scaled_dot.")
 @click.option("--activation", default="softmax", show_default=True, help="softmax or sigmoid.")
 @click.option("--combine", default="weighted_sum", show_default=True, help="weighted_sum.")
-@click.option("--scale", type=float, help="Multiplies the score  [default: head_dim**-0.5 for scaled_dot, else 1]")
+@click.option("--scale", type=float, help="[default: head_dim**-0.5 for scaled_dot, else 1]")
 @click.option("--softcap", type=float, help="c: logits become c tanh(logits / c).")
-@click.option("--causal", type=click.Choice(["top_left", "bottom_right", "yes"]), help="No key after the query.")
-@click.option("--window", callback=window, metavar="L,R", help="L keys before and R after; 'none' leaves a side open.")
+@click.option(
+    "--causal", type=click.Choice(["top_left", "bottom_right", "yes"]), help="No key after the query."
+)
+@click.option("--window", callback=window, metavar="L,R", help="L keys before, R after; or none.")
 @click.option("--layout", default="bhld", show_default=True, type=click.Choice(["bhld", "blhd"]))
 @click.option("--mask", type=FILE, help="bool .npy, true = attend; broadcasts to (..., Hq, Lq, Lk).")
 @click.option("--bias", type=FILE, help="float .npy, added to the logits; broadcasts alike.")
-@click.option("--sinks", callback=numbers, metavar="FILE|N,N", help="One more logit per head and row, for softmax.")
+@click.option(
+    "--sinks", callback=numbers, metavar="FILE|N,N", help="One more logit per head and row, for softmax."
+)
 @click.option("--alibi-slopes", callback=numbers, metavar="FILE|N,N", help="One slope per query head.")
-@click.option("--kv-lengths", callback=integers, metavar="FILE|N,N", help="Keys that exist, per batch element.")
+@click.option(
+    "--kv-lengths", callback=integers, metavar="FILE|N,N", help="Keys that exist, per batch element."
+)
 @click.option("--q-offset", callback=integers, metavar="FILE|N,N", help="Key position of query 0.")
 @click.option("--lse", type=FILE, help="Also write the log-sum-exp of each row.")
 @click.option("--weights", type=FILE, help="Also write the weights, (..., Hq, Lq, Lk).")
@@ -73,15 +80,16 @@ def command(
 
     inputs = [open_input(path, name) for name, path in (("query", query), ("key", key), ("value", value))]
     one_head = all(array.ndim == 2 for array in inputs)
-    arrays = {name: options.pop(name) for name in ("window", "sinks", "alibi_slopes", "kv_lengths", "q_offset")}
     job = Job(
-        *(_heads_first(array, layout) for array in inputs),
-        options=options,
-        causal={"yes": True, None: False}.get(causal, causal),
+        _heads_first(inputs[0], layout),
+        _heads_first(inputs[1], layout),
+        _heads_first(inputs[2], layout),
+        causal=True if causal == "yes" else causal or False,
         mask=None if mask is None else open_input(mask, "mask"),
         bias=None if bias is None else open_input(bias, "bias"),
         num_threads=threads,
-        **arrays,
+        **{name: options.pop(name) for name in ("window", "sinks", "alibi_slopes", "kv_lengths", "q_offset")},
+        options=options,
     )
     job.alignment()
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import click
-import foveate
 import numpy as np
+
+import foveate
 from foveate import reference
 from foveate.error_bound import bounds, worst_ratio
 
@@ -28,7 +29,7 @@ SAMPLED_ROWS = 16
 def command(ctx: click.Context, peers: str | None, threads: int | None, quick: bool, as_json: bool) -> None:
     """Time float32 softmax attention over a small grid of shapes.
 
-    All results are checked first; exit code 1 when one is wrong. Times are of one run, in turns, after warm-up.
+    All results are checked first; exit code 1 when one is wrong. All are timed in turns, after warm-up.
     """
     names, required = _peers(peers)
     n_threads = min(threads or foveate.get_num_threads(), foveate.info()["threads"]["available"])
@@ -103,7 +104,7 @@ def is_correct(case: BenchCase, output: Any) -> bool:
         kv_head = head * case.n_kv_heads // case.n_q_heads
         few = q[0, head, rows], k[0, kv_head], v[0, kv_head]
         mask = np.arange(case.kv_len) <= rows[:, None] if case.causal else None
-        expected = reference.attention(*few, mask=mask)
+        expected: Any = reference.attention(*few, mask=mask)
         if worst_ratio(output[0, head, rows], expected, bounds(*few, mask=mask).output) > 1.0:
             return False
     return True
@@ -113,7 +114,8 @@ def _print(rows: list[dict[str, Any]], peers: list[str], n_threads: int, numpy_t
     columns = ["shape", "min", "median", "GFLOP/s"]
     for peer in peers:
         columns += [peer, f"x {peer}"]
-    shown = table(f"foveate {foveate.__version__}, {foveate.get_isa()}, {n_threads} threads, float32", columns)
+    title = f"foveate {foveate.__version__}, {foveate.get_isa()}, float32, threads: {n_threads}"
+    shown = table(title, columns)
     for row in rows:
         ours = row["seconds"]["foveate"]
         cells = [row["shape"], seconds(ours["min"]), seconds(ours["median"]), f"{row['gflops']:.1f}"]

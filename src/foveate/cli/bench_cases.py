@@ -41,5 +41,5 @@ GRID = (
     BenchCase("H8 L1024 D64 causal", 8, 8, 1024, 1024, 64, causal=True),
     BenchCase("H2 L4096 D64", 2, 2, 4096, 4096, 64),
     BenchCase("H4 L2048 D128", 4, 4, 2048, 2048, 128),
-    BenchCase("decode Hq32 Hkv8 Lk4096 D128", 32, 8, 1, 4096, 128),
+    BenchCase("decode H32/8 L4096 D128", 32, 8, 1, 4096, 128),
 )

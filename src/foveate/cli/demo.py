@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import click
-import foveate
 import numpy as np
 from numpy.typing import NDArray
+
+import foveate
 
 from .console import add_row, console, json_option, print_json, seconds, table
 from .demo_picture import picture
@@ -25,8 +27,8 @@ ARTICLE_WEIGHTS, ARTICLE_OUTPUT = (0.95, 0.86, 0.75), (6.92, 11.48)
 
 @click.command("demo")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
-@click.option("--png", type=click.Path(path_type=Path), help="The heat map  [default: foveate-demo.png, numbered]")
-@click.option("--sentences", "n_sentences", type=click.IntRange(min=4), help="Use the first so many of the text.")
+@click.option("--png", type=click.Path(path_type=Path), help="The heat map  [default: foveate-demo.png]")
+@click.option("--sentences", "n_sentences", type=click.IntRange(min=4), help="Use the first N.")
 @click.option("--force", is_flag=True, help="Overwrite the picture if it exists.")
 @json_option
 def command(file: Path | None, png: Path | None, n_sentences: int | None, force: bool, as_json: bool) -> None:
@@ -36,14 +38,22 @@ def command(file: Path | None, png: Path | None, n_sentences: int | None, force:
     name, text = _read(file)
     found = sentences(text)[: n_sentences or MAX_SENTENCES]
     if len(found) < 4:
-        raise click.ClickException(f"{name}: {len(found)} sentences of four words or more, expected at least 4")
+        raise click.ClickException(f"{name}: {len(found)} sentences of four words or more, not at least 4")
 
     example = worked_example()
     result = attend_sentences(found)
     timed = against_numpy(result["features"])
     if as_json:
         shown = [_as_dict(found, result, i) for i in result["shown"]]
-        print_json({"text": name, "sentences": len(found), "article": example, "attention": shown, "timing": timed})
+        print_json(
+            {
+                "text": name,
+                "sentences": len(found),
+                "article": example,
+                "attention": shown,
+                "timing": timed,
+            }
+        )
         return
     out = console()
     _print_example(out, example)
@@ -57,7 +67,7 @@ def worked_example() -> dict[str, Any]:
     items = np.array([[1.0, 2.0], [2.0, 3.0], [3.0, 4.0]])
     item_features = 2 * items[:, :1] + 1
     query = np.ones((1, 1))
-    result = foveate.attention(
+    result: Any = foveate.attention(
         query, item_features, items, score="dot", activation="sigmoid", return_weights=True
     )
     return {
@@ -73,16 +83,21 @@ def attend_sentences(found: list[str]) -> dict[str, Any]:
     """Weights of every sentence over all others, under softmax and under sigmoid, and which ones to show."""
     vectors = features(found)
     others = ~np.eye(len(found), dtype=bool)
-    softmax = foveate.attention(
+    softmax: Any = foveate.attention(
         vectors, vectors, vectors, score="dot", scale=SCALE, mask=others, return_weights=True
-    ).weights
+    )
     # sigmoid weights do not compete; -log(n) makes a sentence attend to about one other, as softmax does
     bias = np.full((1, 1), -np.log(len(found)), np.float32)
-    sigmoid = foveate.attention(
+    sigmoid: Any = foveate.attention(
         vectors, vectors, vectors, score="dot", activation="sigmoid", scale=SCALE, mask=others, bias=bias,
         return_weights=True,
-    ).weights
-    return {"features": vectors, "softmax": softmax, "sigmoid": sigmoid, "shown": choose(found, softmax, N_SHOWN)}
+    )  # fmt: skip
+    return {
+        "features": vectors,
+        "softmax": softmax.weights,
+        "sigmoid": sigmoid.weights,
+        "shown": choose(found, softmax.weights, N_SHOWN),
+    }
 
 
 def choose(found: list[str], weights: NDArray[Any], n: int, *, distinct: bool = True) -> list[int]:
@@ -110,7 +125,7 @@ def against_numpy(vectors: NDArray[np.float32]) -> dict[str, Any]:
     n_threads = foveate.get_num_threads()
     mode = foveate.Mode(score="dot", scale=SCALE)
     with blas_threads(n_threads) as numpy_threads:
-        calls = {
+        calls: dict[str, Callable[[], Any]] = {
             "foveate": lambda: mode(vectors, vectors, vectors),
             "numpy": lambda: numpy_attention(vectors, vectors, vectors, scale=SCALE),
         }
@@ -149,7 +164,8 @@ def _as_dict(found: list[str], result: dict[str, Any], i: int) -> dict[str, Any]
 
 
 def _print_example(out: Any, example: dict[str, Any]) -> None:
-    shown = table("The article's worked example: f(x) = 2x + 1, dot, sigmoid, weighted sum", ["", "foveate", "article"])
+    title = "The article's worked example: f(x) = 2x + 1, dot, sigmoid, weighted sum"
+    shown = table(title, ["", "foveate", "article"])
     for i, (x, w, printed) in enumerate(
         zip(example["features"], example["weights"], example["article_weights"], strict=True), 1
     ):
@@ -157,7 +173,9 @@ def _print_example(out: Any, example: dict[str, Any]) -> None:
     for i, (o, printed) in enumerate(zip(example["output"], example["article_output"], strict=True), 1):
         add_row(shown, f"output, component {i}", f"{o:.6f}", f"{printed:.2f}")
     out.print(shown)
-    out.print("The article's weights are not the sigmoids of its features, nor its output the sum with its weights.\n")
+    out.print(
+        "The article's weights are not the sigmoids of its features, and its output is not their sum.\n"
+    )
 
 
 def _print_sentences(out: Any, name: str, found: list[str], result: dict[str, Any]) -> None:
@@ -182,17 +200,14 @@ def _print_sentences(out: Any, name: str, found: list[str], result: dict[str, An
 
 
 def _print_timing(out: Any, timed: dict[str, Any], n: int) -> None:
-    shown = table(f"The same softmax attention, {n} x {n} sentences, in turns", ["", "min", "median", "threads"])
+    title = f"The same softmax attention, {n} x {n} sentences, in turns"
+    shown = table(title, ["", "min", "median", "threads"])
     for name, threads in (("foveate", str(timed["threads"])), ("numpy", timed["numpy_threads"])):
         add_row(shown, name, seconds(timed[name]["min"]), seconds(timed[name]["median"]), threads)
     out.print(shown)
     ratio = timed["numpy"]["median"] / timed["foveate"]["median"]
-    out.print(
-        f"foveate takes 1/{ratio:.2f} of NumPy's median time; largest difference {timed['max_abs_difference']:.1e}.\n"
-        if ratio >= 1
-        else f"foveate takes {1 / ratio:.2f} times NumPy's median time; "
-        f"largest difference {timed['max_abs_difference']:.1e}.\n"
-    )
+    out.print(f"NumPy's median time is {ratio:.2f} times foveate's; largest difference ", end="")
+    out.print(f"{timed['max_abs_difference']:.1e}.\n")
 
 
 def _shorten(text: str, width: int) -> str:

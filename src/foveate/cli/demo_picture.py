@@ -19,7 +19,7 @@ ASCII_SHADES = " .:*#"
 
 
 def excerpt(weights: NDArray[Any], rows: list[int]) -> tuple[list[int], NDArray[Any]]:
-    """The keys that some row attends to visibly, in the order of the text, and their weights; NaN for itself."""
+    """The keys that some row attends to visibly, in text order, and their weights; NaN for itself."""
     part = weights[rows]
     columns = sorted({*np.nonzero((part >= VISIBLE).any(axis=0))[0].tolist(), *part.argmax(axis=1).tolist()})
     block = part[:, columns].astype(np.float64)
@@ -45,7 +45,9 @@ def picture(
             (title, "bold"), "\n", blocks(block, found, rows, out),
             "\nA picture needs matplotlib: pip install 'foveate[plot]'",
         )  # fmt: skip
-    figure = Figure(figsize=(5.0 + 0.44 * len(columns), 3.0 + 0.38 * len(rows)), dpi=130, layout="constrained")
+    figure = Figure(
+        figsize=(5.0 + 0.44 * len(columns), 3.0 + 0.38 * len(rows)), dpi=130, layout="constrained"
+    )
     axes = heatmap(
         block,
         query_labels=[starts(found[i], 34) for i in rows],

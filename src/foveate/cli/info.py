@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+
 import foveate
 
 from .console import add_row, console, json_option, print_json, table
@@ -33,7 +34,10 @@ def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:
         ("numpy", str(facts["numpy"])),
         ("ISAs compiled", ", ".join(isa["compiled"])),
         ("ISAs of this machine", ", ".join(isa["available"])),
-        ("ISA chosen", f"{isa['chosen']} ({f'forced by {forced_by}' if forced_by else 'automatic: the best one'})"),
+        (
+            "ISA chosen",
+            f"{isa['chosen']} ({f'forced by {forced_by}' if forced_by else 'automatic: the best one'})",
+        ),
         ("CPU features", _words(facts["cpu_features"])),
         ("AMX", str(facts["amx"])),
         ("threads", f"{threads['default']} of {threads['available']} ({threads['reason']})"),

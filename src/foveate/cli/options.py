@@ -34,7 +34,8 @@ def small_array(
             return None
         try:
             numbers = [number(part) for part in value.split(",")]
-            return np.array(numbers if len(numbers) > 1 else numbers[0], np.int64 if number is int else np.float64)
+            dtype = np.int64 if number is int else np.float64
+            return np.array(numbers if len(numbers) > 1 else numbers[0], dtype)
         except OverflowError:
             raise click.BadParameter(f"got {value!r}, expected integers of at most 63 bits") from None
         except ValueError:

@@ -97,6 +97,6 @@ def _extra(
     }
     if extra != "all":
         return options[extra]
-    every = {name: value for kind in ("mask", "bias", "kv_lengths", "alibi") for name, value in options[kind].items()}
+    every = options["mask"] | options["bias"] | options["kv_lengths"] | options["alibi"]
     every |= {"causal": "bottom_right", "window": (20, None), "softcap": 5.0}
     return every | (options["sinks"] if activation == "softmax" else {})

