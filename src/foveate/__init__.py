@@ -6,10 +6,7 @@
 dtype('float32')
 """
 
-import contextlib
-import importlib
-
-from foveate import reference
+from foveate import _threadpoolctl, reference
 from foveate._core import version as __version__
 from foveate._result import AttentionResult
 from foveate._runtime import (
@@ -44,5 +41,4 @@ __all__ = [
     "use_isa",
 ]
 
-with contextlib.suppress(ModuleNotFoundError):  # let threadpoolctl see and limit the threads
-    importlib.import_module("foveate._threadpoolctl").register()
+_threadpoolctl.register()

@@ -28,13 +28,20 @@ cdef int acquire(Call *call, int slot, object array, bint writable=False) except
 
 cdef int code_of(object dtype) except -2:
     """fov_dtype of a NumPy dtype, -1 if it is none: the singletons by identity, the rest by name."""
+    global BF16
+    cdef int code
     if dtype is F32:
         return FOV_F32
     if dtype is F64:
         return FOV_F64
     if dtype is F16:
         return FOV_F16
-    return _validate.float_code(dtype)
+    if dtype is BF16:
+        return FOV_BF16
+    code = _validate.float_code(dtype)
+    if code == FOV_BF16:
+        BF16 = dtype
+    return code
 
 
 cdef object take(Call *call, int slot, object array, int least_ndim=2):
@@ -222,13 +229,13 @@ cdef int place_matrix(Call *call, int slot, fov_array *view, object array, int c
 
 
 cdef int place_per_batch(Call *call, int slot, fov_per_batch *view, object array) except -1:
-    """An int64 array broadcast to the batch axes; a 0-d one is the value for all."""
+    """An int64 array broadcast to the batch axes, or one int for all."""
     cdef Py_buffer *b = &call.buffers[slot]
     cdef int n = call.args.n_batch_axes, axis, own
-    acquire(call, slot, array)
-    if b.ndim == 0:
-        view.value = (<int64_t *>b.buf)[0]
+    if isinstance(array, int):
+        view.value = array
         return 0
+    acquire(call, slot, array)
     view.data = <int64_t *>(b.buf if b.buf != NULL else &NOTHING)
     view.batch_bytes = call.batch_bytes[slot]
     for axis in range(max(n, b.ndim)):  # counted from the right

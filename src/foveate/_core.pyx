@@ -24,7 +24,7 @@ cdef enum:
     MAX_AXES = 64  # NumPy's own limit
 
 cdef enum:  # slots of a Call
-    QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, N_SLOTS
+    QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, ALIBI_SLOPES, SINKS, N_SLOTS
 
 cdef enum:  # alignments of queries and keys; mode.py has the same list
     UNBOUNDED, EQUAL_LENGTHS, TOP_LEFT, BOTTOM_RIGHT
@@ -35,6 +35,7 @@ cdef object empty = np.empty
 cdef object F32 = np.dtype(np.float32)
 cdef object F64 = np.dtype(np.float64)
 cdef object F16 = np.dtype(np.float16)
+cdef object BF16 = None  # the dtype of ml_dtypes, once one has come in
 cdef object BOOL = np.dtype(np.bool_)
 cdef object UINT16 = np.dtype(np.uint16)
 cdef char NOTHING = 0  # what an array without elements may point to: NULL means absent
@@ -90,8 +91,7 @@ cdef class Plan:
         a.window_left, a.window_right = self.left, self.right
         a.kv_lengths.value = a.kv_len
         if kv_lengths is not None:
-            kv_lengths = _validate.kv_lengths(kv_lengths, a.kv_len)
-            place_per_batch(call, KV_LENGTHS, &a.kv_lengths, kv_lengths)
+            place_per_batch(call, KV_LENGTHS, &a.kv_lengths, _validate.kv_lengths(kv_lengths, a.kv_len))
         if q_offset is not None:
             if not self.offset_allowed:
                 _validate.refuse_q_offset(self.alignment == UNBOUNDED)
@@ -138,14 +138,12 @@ cdef class Plan:
         if return_lse or sinks is not None:
             if not fov_activation_has_lse(self.activation):
                 _validate.refuse_lse("return_lse" if return_lse else "sinks", activation_names[self.activation])
-        # Kept alive by these names until the call has returned.
-        cdef object slopes = None, sink_values = None
         if alibi_slopes is not None:
-            slopes = _validate.per_head("alibi_slopes", alibi_slopes, a.n_q_heads)
-            a.alibi_slopes = <const double *><size_t>slopes.ctypes.data
+            acquire(call, ALIBI_SLOPES, _validate.per_head("alibi_slopes", alibi_slopes, a.n_q_heads))
+            a.alibi_slopes = <const double *>call.buffers[ALIBI_SLOPES].buf
         if sinks is not None:
-            sink_values = _validate.per_head("sinks", sinks, a.n_q_heads)
-            a.sinks = <const double *><size_t>sink_values.ctypes.data
+            acquire(call, SINKS, _validate.per_head("sinks", sinks, a.n_q_heads))
+            a.sinks = <const double *>call.buffers[SINKS].buf
 
         cdef tuple shape = result_shape(call, a.value_dim, call.blhd)
         if out is None:

@@ -90,26 +90,25 @@ def per_head(name: str, value: object, n_heads: int) -> npt.NDArray[np.float64]:
     return np.array(array, np.float64, order="C")
 
 
-def _integers(name: str, value: object) -> npt.NDArray[np.int64]:
+def _integers(name: str, value: object, low: int, high: int, bounds: str) -> int | npt.NDArray[np.int64]:
+    """An int, or an int64 copy of an integer array, with values in low..high."""
+    if type(value) is int and low <= value <= high:  # one int for all: no array is made
+        return value
     array = as_ndarray(name, value)
     if array.dtype.kind not in "iu":
         came = f"{type(value).__name__} of dtype {array.dtype}"
         raise TypeError(f"{name} must be an int or an integer array, got {came}")
-    if array.size and max(-int(array.min()), int(array.max())) >= _FAR:
-        raise ValueError(f"{name} must lie within +-2**62, got {array.min()} to {array.max()}")
-    return np.array(array, np.int64)
+    if array.size and (int(array.min()) < low or int(array.max()) > high):
+        raise ValueError(f"{name} must lie {bounds}, got {array.min()} to {array.max()}")
+    return int(array) if array.ndim == 0 else np.array(array, np.int64)
 
 
-def kv_lengths(value: object, kv_len: int) -> npt.NDArray[np.int64]:
-    array = _integers("kv_lengths", value)
-    if array.size and (array.min() < 0 or array.max() > kv_len):
-        came = f"{array.min()} to {array.max()}"
-        raise ValueError(f"kv_lengths must lie in 0..{kv_len}, the keys there are, got {came}")
-    return array
+def kv_lengths(value: object, kv_len: int) -> int | npt.NDArray[np.int64]:
+    return _integers("kv_lengths", value, 0, kv_len, f"in 0..{kv_len}, the keys there are")
 
 
-def q_offset(value: object) -> npt.NDArray[np.int64]:
-    return _integers("q_offset", value)
+def q_offset(value: object) -> int | npt.NDArray[np.int64]:
+    return _integers("q_offset", value, 1 - _FAR, _FAR - 1, "within +-2**62")
 
 
 def index(name: str, value: object, what: str) -> int:
@@ -123,6 +122,8 @@ def index(name: str, value: object, what: str) -> int:
 
 
 def num_threads(value: object) -> int:
+    if type(value) is int and 0 < value < 2**31:
+        return value
     n = index("num_threads", value, "an int >= 1 or None")
     if n < 1:
         raise ValueError(f"num_threads must be >= 1, or None for the default, got {n}")

@@ -298,10 +298,14 @@ def activate(
         sizes = zip(reversed(mask_array.shape), reversed(array.shape), strict=False)
         if mask_array.ndim > array.ndim or any(size not in (1, target) for size, target in sizes):
             _validate.refuse_broadcast("mask", mask_array.shape, array.shape)
-        wide = mask_array[(None,) * (array.ndim - mask_array.ndim) + (...,)]
-        mask_array = np.moveaxis(wide, n, -1)
     weights = np.empty(array.shape, array.dtype)
-    plan.activate(np.moveaxis(array, n, -1), np.moveaxis(weights, n, -1), mask_array, num_threads)
+    moved = weights
+    if n not in (-1, array.ndim - 1):  # the axis of the keys goes last, as views
+        array, moved = np.moveaxis(array, n, -1), np.moveaxis(weights, n, -1)
+        if mask_array is not None:
+            wide = mask_array[(None,) * (array.ndim - mask_array.ndim) + (...,)]
+            mask_array = np.moveaxis(wide, n, -1)
+    plan.activate(array, moved, mask_array, num_threads)
     return weights
 
 

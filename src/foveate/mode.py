@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, Unpack, overload
 
 import numpy.typing as npt
@@ -74,7 +75,6 @@ class Mode:
     causal: bool | str = False
     window: tuple[int | None, int | None] | None = None
     layout: str = "bhld"
-    _plan: _core.Plan = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
@@ -93,9 +93,9 @@ class Mode:
                 raise ValueError(f"softcap must be > 0, or None for no cap, got {self.softcap!r}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "_plan", self._make_plan())
 
-    def _make_plan(self) -> _core.Plan:
+    @cached_property
+    def _plan(self) -> _core.Plan:
         left, right = self.window or (None, None)
         if self.causal:
             right = 0
@@ -197,9 +197,9 @@ class Mode:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        options = [(f.name, getattr(self, f.name), f.default) for f in fields(self) if f.init]
+        options = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]
         changed = ", ".join(f"{name}={value!r}" for name, value, default in options if value != default)
         return f"Mode({changed})"
 
     def __reduce__(self) -> tuple[type[Mode], tuple[Any, ...]]:
-        return Mode, tuple(getattr(self, f.name) for f in fields(self) if f.init)
+        return Mode, tuple(getattr(self, f.name) for f in fields(self))

@@ -201,7 +201,9 @@ def test_mask_with_strides():
     check(x, x, x, mask=mask.tolist())
 
 
-@pytest.mark.parametrize("lengths", [0, 3, LK, [0, LK], [[1], [2], [4]], np.array([2, 3], np.uint8)])
+@pytest.mark.parametrize(
+    "lengths", [0, 3, LK, np.int32(2), np.array(4), [0, LK], [[1], [2], [4]], np.array([2, 3], np.uint8)]
+)
 def test_kv_lengths(lengths):
     q, k, v = rand(3, B, HQ, LQ, D), rand(B, HKV, LK, D), rand(B, HKV, LK, D)
     check(q, k, v, kv_lengths=lengths)

@@ -54,6 +54,8 @@ def test_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         mode.scale = 2.0
     assert dataclasses.replace(mode, scale=2) == Mode(scale=2.0)
+    mode(*[np.eye(2)] * 3)
+    assert Mode(**dataclasses.asdict(mode)) == mode
 
 
 def test_options_are_normalised():

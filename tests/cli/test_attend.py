@@ -1,4 +1,4 @@
-"""``foveate attend`` writes what `foveate.attention` returns, whatever the options and however it is sliced."""
+"""``foveate attend`` writes what `foveate.attention` returns, whatever the options and the slices."""
 
 import json
 

@@ -112,7 +112,7 @@ def test_bad_input(folder, key):
         (["--q-offset", "two"], "numbers separated by commas"),
         (["--q-offset", "1"], "q_offset must come with"),
         (["--q-offset", "1", "--causal", "top_left"], "q_offset must come with"),
-        (["--mask", "a.npy"], "mask must be bool"),
+        (["--mask", "float.npy"], "mask must be bool"),
         (["--mask", "nowhere.npy"], "mask: cannot open nowhere.npy"),
         (["--bias", "bias.npy"], "bias must broadcast"),
         (["--threads", "0"], "--threads"),
@@ -122,6 +122,7 @@ def test_bad_input(folder, key):
 )
 def test_bad_option(folder, options, words):
     np.save(folder / "bias.npy", np.ones((3, 7), np.float32))
+    np.save(folder / "float.npy", np.ones((5, 5), np.float32))
     before = names(folder)
     assert_refused(run("attend", "a.npy", "a.npy", "a.npy", "-o", "out.npy", *options, cwd=folder), words)
     assert names(folder) == before

@@ -90,7 +90,7 @@ def test_weights_are_attention():
 def test_a_file_of_the_user(here):
     text = "Wer reitet so sp\u00e4t durch Nacht und Wind? Es ist der Vater mit seinem Kind. " * 2
     (here / "text.txt").write_text(
-        text + "[bold]Not markup[/bold] but words $x^2$. \x1b[31mAnd no colour here.", "utf-8"
+        text + "Not [bold]markup[/bold] but words $x^2$. \x1b[31mAnd no colour here.", "utf-8"
     )
     result = invoke("text.txt", "--png", "a.png")
     assert result.exit_code == 0, result.output
@@ -155,8 +155,8 @@ def test_features_are_stable_and_of_length_one():
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     cosines = vectors @ vectors.T
     assert cosines[0, 1] > 0.3 > cosines[0, 2]
-    # crc32, not hash(): the same in every process
-    np.testing.assert_array_equal(np.nonzero(features(["cat"]))[1], [22, 51, 67, 76, 152, 156])
+    # crc32("cat") is 0x9e5e43a8, half of it mod 256 is 212; not hash(), so the same in every process
+    np.testing.assert_array_equal(np.nonzero(features(["cat"]))[1], [31, 44, 76, 110, 212, 236])
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_sentences(text, expected):
 @pytest.mark.parametrize("width", [8, 20, 40])
 def test_starts_are_short(width):
     for sentence in ("word", "'Curiouser and curiouser!' cried Alice", "x" * 100):
-        assert 0 < len(demo_picture.starts(sentence, width)) <= width + 1
+        assert 0 < len(demo_picture.starts(sentence, width)) <= width
 
 
 # ----- foveate.plot

@@ -71,13 +71,33 @@ def g(n: int, u: float) -> float:
 
 def bounds(query: Any, key: Any, value: Any, **options: Any) -> Bounds:
     """Bounds for ``attention(query, key, value, **options)`` in the dtype of ``query``."""
+    options = {name: option for name, option in options.items() if option is not None}
+    softmax = options.get("activation", "softmax") == "softmax"
     dtype = np.asarray(query).dtype
-    arithmetic = F64 if dtype == np.float64 else F32
     finfo = ml_dtypes.finfo(dtype)
-    storing = _Storing(float(finfo.eps) / 2, float(finfo.smallest_subnormal) / 2, arithmetic.u)
-    kernel = _bounds(query, key, value, options, arithmetic, storing)
-    oracle = _bounds(query, key, value, options, F64, _Storing(0.0, 0.0, 0.0))
-    return Bounds(*(None if a is None else a + b for a, b in zip(kernel, oracle, strict=True)))
+    u_out, half_step = float(finfo.eps) / 2, float(finfo.smallest_subnormal) / 2
+    kernel = F64 if dtype == np.float64 else F32
+    with np.errstate(all="ignore"):
+        exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
+        weights, n_keys = exact.weights, exact.weights.shape[-1]
+        sizes = _sizes(query, key, weights.shape, options)
+        attended = _attended(query, key, value, options)
+        # the kernel's share and the oracle's; u_out and the rounding of lse are the kernel's alone
+        shares = [_factors(sizes, attended, arithmetic, options) for arithmetic in (kernel, F64)]
+        relative = sum(share.relative for share in shares) + u_out
+        smallest = kernel.smallest + F64.smallest
+
+        magnitudes = np.abs(np.asarray(value).astype(np.float64))
+        largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
+        in_sum = relative + sum(share.output_only for share in shares)
+        output = reference.combine(weights * in_sum, magnitudes, layout=options.get("layout", "bhld"))
+        output = output + (n_keys * smallest * largest + half_step)
+        stored = weights * relative + (smallest + half_step)
+        if not softmax:
+            return Bounds(output, None, stored)
+        lse_size = np.where(np.isneginf(exact.lse), 0.0, np.abs(exact.lse))
+        lse = sum(share.lse for share in shares) + kernel.u * lse_size + n_keys * smallest
+        return Bounds(output, lse, stored)
 
 
 def worst_ratio(actual: Any, expected: Any, bound: Any) -> float:
@@ -92,51 +112,42 @@ def worst_ratio(actual: Any, expected: Any, bound: Any) -> float:
     return float(np.max(np.where(same, 0.0, ratio), initial=0.0))
 
 
-class _Storing(NamedTuple):
-    """Rounding of the results to their dtypes."""
+class _Sizes(NamedTuple):
+    """What the error of a logit is proportional to."""
 
-    u_out: float
-    half_step: float
-    u_lse: float
-
-
-def _bounds(query, key, value, options, arithmetic, storing) -> Bounds:
-    u, e_exp, _, smallest = arithmetic
-    softmax = options.get("activation", "softmax") == "softmax"
-    options = {name: option for name, option in options.items() if option is not None}
-    layout = options.get("layout", "bhld")
-    with np.errstate(all="ignore"):
-        exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
-        weights = exact.weights
-        errors = _logit_errors(query, key, weights.shape, options, arithmetic)
-        errors = np.where(_attended(query, key, value, options), errors, 0.0)
-        g_k = g(weights.shape[-1], u)
-
-        row_error = np.max(errors, axis=-1, initial=0.0)
-        if "sinks" in options:
-            sink_errors = u * np.abs(np.asarray(options["sinks"]).astype(np.float64))
-            row_error = np.maximum(row_error, sink_errors if row_error.ndim == 1 else sink_errors[:, None])
-        if softmax:
-            relative = np.broadcast_to(2 * row_error[..., None] + 2 * e_exp, weights.shape)
-            sums = 2 * g_k
-            lse = row_error + e_exp + g_k + storing.u_lse * np.abs(exact.lse) + weights.shape[-1] * smallest
-        else:
-            relative, sums, lse = errors + e_exp + 2 * u, g_k, None
-
-        magnitudes = np.abs(np.asarray(value).astype(np.float64))
-        largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
-        output = reference.combine(weights * (relative + sums + storing.u_out), magnitudes, layout=layout)
-        output = output + (weights.shape[-1] * smallest * largest + storing.half_step)
-        weight_sums = sums if softmax else 0.0
-        stored = weights * (relative + weight_sums + storing.u_out) + (smallest + storing.half_step)
-    return Bounds(output, lse, stored)
+    head_dim: int
+    scores: np.ndarray  # S_j
+    added: np.ndarray  # X_j
+    roundings: int  # r
+    cap: float  # 0 without softcap
 
 
-def _logit_errors(query, key, shape, options, arithmetic) -> np.ndarray:
-    """dx_j of the module's formula for every query and key, masked ones included."""
-    u, _, e_tanh, _ = arithmetic
+class _Factors(NamedTuple):
+    """Relative errors that one arithmetic causes."""
+
+    relative: np.ndarray  # of each weight
+    output_only: float  # of the sum over keys, where the weights do not have it already
+    lse: np.ndarray  # absolute, softmax only
+
+
+def _factors(sizes: _Sizes, attended: np.ndarray, arithmetic: Arithmetic, options: Any) -> _Factors:
+    u, e_exp, e_tanh, _ = arithmetic
+    errors = g(sizes.head_dim + 1, u) * sizes.scores + sizes.cap * e_tanh + sizes.roundings * u * sizes.added
+    errors = np.where(attended, errors, 0.0)
+    sums = g(attended.shape[-1], u)
+    if options.get("activation", "softmax") == "sigmoid":
+        return _Factors(errors + e_exp + 2 * u, sums, np.zeros(()))
+    row_error = np.max(errors, axis=-1, initial=0.0)
+    if "sinks" in options:
+        sink_errors = u * np.abs(np.asarray(options["sinks"]).astype(np.float64))
+        row_error = np.maximum(row_error, sink_errors if row_error.ndim == 1 else sink_errors[:, None])
+    relative = np.broadcast_to((2 * row_error + 2 * e_exp + 2 * sums)[..., None], attended.shape)
+    return _Factors(relative, 0.0, row_error + e_exp + sums)
+
+
+def _sizes(query: Any, key: Any, shape: tuple[int, ...], options: Any) -> _Sizes:
     query, key = (np.abs(np.asarray(array).astype(np.float64)) for array in (query, key))
-    scale = options.get("scale")
+    scale, cap = options.get("scale"), options.get("softcap", 0.0)
     scores = reference.scores(
         query,
         key,
@@ -144,24 +155,20 @@ def _logit_errors(query, key, shape, options, arithmetic) -> np.ndarray:
         scale=None if scale is None else abs(scale),
         layout=options.get("layout", "bhld"),
     )
-    errors = np.broadcast_to(g(query.shape[-1] + 1, u) * scores, shape)
-    sizes, roundings = scores, 0
-    if "softcap" in options:
-        errors = errors + options["softcap"] * e_tanh
-        sizes, roundings = np.minimum(scores, options["softcap"]), 3
+    added, roundings = (np.minimum(scores, cap), 3) if cap else (scores, 0)
     if "bias" in options:
         bias = np.abs(np.asarray(options["bias"]).astype(np.float64))
-        sizes, roundings = sizes + np.where(np.isinf(bias), 0.0, bias), roundings + 2
+        added, roundings = added + np.where(np.isinf(bias), 0.0, bias), roundings + 2
     if "alibi_slopes" in options:
         q_len, kv_len = shape[-2:]
         offset = kv_len - q_len if options.get("causal") == "bottom_right" else options.get("q_offset", 0)
         positions = np.arange(q_len)[:, None] + np.asarray(offset)[..., None, None, None]
         slopes = np.asarray(options["alibi_slopes"]).astype(np.float64)[:, None, None]
         steps = np.abs(slopes * (np.arange(kv_len) - positions))  # (batch axes of q_offset or 1, Hq, Lq, Lk)
-        sizes, roundings = sizes + (steps if len(shape) > 2 else steps.reshape(shape)), roundings + 3
+        added, roundings = added + (steps if len(shape) > 2 else steps.reshape(shape)), roundings + 3
     if roundings or options.get("activation") == "sigmoid":
-        errors = errors + (roundings + 2) * u * sizes
-    return errors
+        roundings += 2
+    return _Sizes(query.shape[-1], scores, added, roundings, cap)
 
 
 def _attended(query, key, value, options) -> np.ndarray:
@@ -170,5 +177,5 @@ def _attended(query, key, value, options) -> np.ndarray:
     masks |= {name: options[name] for name in ("kv_lengths", "q_offset") if name in options}
     if "bias" in options:
         masks["bias"] = np.where(np.isneginf(np.asarray(options["bias"]).astype(np.float64)), -np.inf, 0.0)
-    zeros = (np.zeros(np.shape(array)) for array in (query, key, value))
+    zeros = (np.zeros((*np.shape(array)[:-1], 0)) for array in (query, key, value))  # no features: logits 0
     return reference.attention(*zeros, **masks, return_weights=True).weights > 0.0

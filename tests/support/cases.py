@@ -39,8 +39,8 @@ BATCHES: list[tuple[tuple[int, ...], ...]] = [
 PATTERNS = ["ij", "j", "1j", "i1", "1ij", "hij", "h1j", "bhij", "1hij", "b1ij", "b11j", "bhi1", "1111"]
 #: spread of the logits, about
 MAGNITUDES = [1.0, 1.0, 1e-5, 0.01, 8.0, 30.0, 100.0, 1e4]
-#: Lq * Lk * heads * batch * (D + Dv) of one case: tens of milliseconds in the oracle
-MAX_WORK = 3e7
+#: Lq * Lk * heads * batch * (D + Dv + 64) of one case: tens of milliseconds in the oracle
+MAX_WORK = 2e7
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,12 @@ def _fit(case: Case) -> Case:
         {"batches": ((), (), ())},
         {"n_q_heads": case.n_q_heads // case.n_kv_heads, "n_kv_heads": 1},
         {"head_dim": min(case.head_dim, 33), "value_dim": min(case.value_dim, 31)},
-        {"kv_len": min(case.kv_len, 257)},
         {"q_len": min(case.q_len, 129)},
+        {"kv_len": min(case.kv_len, 257)},
     )
     for change in smaller:
         pairs = case.q_len * case.kv_len * case.n_q_heads * int(np.prod(case.batch))
-        if pairs * (case.head_dim + case.value_dim) <= MAX_WORK:
+        if pairs * (case.head_dim + case.value_dim + 64) <= MAX_WORK:
             break
         case = replace(case, **change)
     return case
@@ -204,8 +204,8 @@ def _choose_case(seed: int, choose: Choose) -> Case:
         changes["two_axes"] = True
     if case.activation == "softmax" and choose(sometimes):
         changes["sinks"] = True
-    n_axes = 2 if changes.get("two_axes") else 4 if case.batch else 3
-    patterns = [p for p in PATTERNS if len(p.replace("b", "")) + (len(case.batch) * p.count("b")) <= n_axes - 1 or 1]
+    n_axes = 2 if changes.get("two_axes") else 3 + len(case.batch)
+    patterns = [p for p in PATTERNS if len(p.replace("b", "")) <= n_axes - len(case.batch) * ("b" in p)]
     if choose(sometimes):
         changes |= {"mask": choose(patterns), "mask_memory": choose([*MEMORY])}
         changes["mask_density"] = choose([0.7, 0.05, 0.97])

@@ -32,13 +32,13 @@ class App(click.Group):
         kwargs["standalone_mode"] = False
         try:
             status = super().main(*args, **kwargs)
+        except (click.Abort, KeyboardInterrupt):  # before RuntimeError, of which Abort is one
+            _fail("foveate", "interrupted", 130)
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             _fail(context.command_path if context else "foveate", error.format_message(), 2)
         except (ValueError, TypeError, OSError, MemoryError, RuntimeError, ImportError) as error:
             _fail("foveate", str(error) or type(error).__name__, 2)
-        except (click.Abort, KeyboardInterrupt):
-            _fail("foveate", "interrupted", 130)
         sys.exit(status if isinstance(status, int) else 0)
 
 

@@ -65,29 +65,32 @@ def picture(
 
 
 def blocks(block: NDArray[Any], found: list[str], rows: list[int], out: Console) -> Text:
-    """One line per row: a shaded cell per column, and the start of the sentence."""
+    """One line per row: a cell per column, shaded by its share of the largest weight, and the sentence."""
     can_draw = (out.encoding or "").lower().startswith("utf")
     shades = SHADES if can_draw else ASCII_SHADES
-    levels = np.minimum((np.nan_to_num(block) * len(shades)).astype(int), len(shades) - 1)
+    weights = np.nan_to_num(block)
+    step = max(float(weights.max()), 1e-9) / len(shades)
+    levels = np.minimum((weights / step).astype(int), len(shades) - 1)
+    width = max(12, min(40, out.width - 2 * block.shape[1] - 3))
     lines = [
-        "".join(shades[level] * 2 for level in line) + "  " + starts(found[i], 40)
+        "".join(shades[level] * 2 for level in line) + "  " + starts(found[i], width)
         for line, i in zip(levels, rows, strict=True)
     ]
-    legend = "  ".join(f"'{shade * 2}' {i / len(shades):.1f}+" for i, shade in enumerate(shades))
+    legend = "  ".join(f"'{shade * 2}' {i * step:.2f}+" for i, shade in enumerate(shades))
     return Text("\n".join([*lines, legend]))
 
 
 def starts(text: str, width: int) -> str:
-    """The first words of a text, at most ``width`` letters.
+    """The first words of a text without quotation marks, at most ``width`` letters.
 
     >>> starts("'Curiouser and curiouser!' cried Alice", 20)
     'Curiouser and...'
     """
-    text = text.strip("'\"(` ")
+    text = " ".join(word.strip("'\"()`\u2018\u2019\u201c\u201d") for word in text.split())
     if len(text) <= width:
-        return text.rstrip("'\")")
+        return text
     cut = text[: width - 2].rsplit(" ", 1)[0].rstrip(",;:-")
-    return (cut if len(cut) > width // 3 else text[: width - 3]) + "..."
+    return (cut if width // 3 < len(cut) <= width - 3 else text[: width - 3]) + "..."
 
 
 def numbered(path: Path, force: bool) -> Path:

@@ -131,7 +131,7 @@ class Job:
         here = (*batch, q_heads, rows)
         positions: dict[str, Any] = {"causal": bool(self.causal), "window": self.window}
         if self.causal or self.window is not None or self.alibi_slopes is not None:
-            positions["q_offset"] = np.ascontiguousarray(self.alignment()[batch] + rows.start)
+            positions["q_offset"] = np.array(self.alignment()[batch] + rows.start)
             if not self.causal and self.window is None:
                 # ALiBi alone: a window that hides nothing, because q_offset goes with causal or a window
                 positions["window"] = (None, None)
@@ -145,7 +145,7 @@ class Job:
             bias=None if self.bias is None else self.bias[here],
             alibi_slopes=None if self.alibi_slopes is None else self.alibi_slopes[q_heads],
             sinks=None if self.sinks is None else self.sinks[q_heads],
-            kv_lengths=None if self.kv_lengths is None else np.ascontiguousarray(self.kv_lengths[batch]),
+            kv_lengths=None if self.kv_lengths is None else np.array(self.kv_lengths[batch]),
             return_lse=lse is not None,
             return_weights=weights is not None,
             out=output[here],

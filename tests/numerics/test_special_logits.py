@@ -1,0 +1,252 @@
+"""Logits at the edges of arithmetic: huge, tied, infinite, flushed; and the caller's float environment."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+import foveate
+from foveate import reference
+from support.bounds import bounds, worst_ratio
+from support.cases import DTYPES
+from support.numerics import ACTIVATIONS, everything, is_nan
+
+Q_LENS = [1, 9, 60]  # rows; lanes; lanes in a full block
+IN_F32_RANGE = ["f32", "f64", "bf16"]
+
+
+def check(query, key, value, **options):
+    """All results within their bounds; returns them."""
+    expected = everything(query, key, value, **options, module=reference)
+    bound = bounds(query, key, value, **options)._asdict()
+    actual = everything(query, key, value, **options)
+    for name, array in actual.items():
+        assert worst_ratio(array, expected[name], bound[name]) <= 1.0, (name, array, expected[name])
+    return actual
+
+
+def with_logits(logits, q_len, dtype="f32", value_dim=3):
+    """query, key, value of one head whose logits at scale 1 are these numbers, in every row."""
+    logits = np.asarray(logits, np.float64)
+    query = np.ones((q_len, 1), DTYPES[dtype])
+    value = np.random.default_rng(3).standard_normal((len(logits), value_dim)).astype(DTYPES[dtype])
+    return query, logits[:, None].astype(DTYPES[dtype]), value
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", IN_F32_RANGE)
+@pytest.mark.parametrize("q_len", Q_LENS)
+@pytest.mark.parametrize("size", [1e3, 1e10, 1e30, 3e38])
+def test_huge(isa, size, q_len, dtype, activation):
+    for logits in ([size, -size, 0.0, size / 2, -size], [-size, -size / 2, -size], [size], [-size], [-size, size] * 40):
+        actual = check(*with_logits(logits, q_len, dtype), scale=1.0, activation=activation)
+        assert not any(is_nan(array).any() for array in actual.values())
+        if activation == "softmax" and size > 1e3:
+            assert (np.abs(actual["weights"].astype(np.float64).sum(axis=-1) - 1.0) < 0.01).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_one_hot_is_a_copy(isa, q_len, dtype):
+    """One logit far above the rest: exactly its value, weight 1, at any place and on any tile."""
+    for kv_len, hot in ((5, 0), (300, 299), (300, 64), (1100, 513)):
+        query, key, value = with_logits(np.where(np.arange(kv_len) == hot, 1000.0, -1000.0), q_len, dtype)
+        actual = check(query, key, value, scale=1.0)
+        assert (actual["output"] == value[hot]).all()
+        assert (actual["weights"] == (np.arange(kv_len) == hot)).all()
+        np.testing.assert_allclose(actual["lse"], 1000.0, rtol=3 * 2.0**-24)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_ties_share(isa, q_len, dtype):
+    logits = np.full(70, -40.0)
+    logits[[3, 17, 40, 69]] = 12.5
+    weights = check(*with_logits(logits, q_len, dtype), scale=1.0)["weights"]
+    assert (weights[:, [3, 17, 40, 69]] == weights[:, [3]]).all()
+    assert (weights[:, 0] < 1e-6).all()
+
+
+@pytest.mark.parametrize("level", [0.0, -1e4, 1e4])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", [1, 9])
+def test_flat_rows_of_many_keys(isa, q_len, dtype, level):
+    query, key, value = with_logits(np.full(100_000, level), q_len, dtype, value_dim=2)
+    actual = check(query, key, value, scale=1.0)
+    assert (actual["weights"] == actual["weights"][0, 0]).all()
+    np.testing.assert_allclose(actual["lse"], level + np.log(100_000.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", Q_LENS)
+@pytest.mark.parametrize("scale", [0.0, -0.0, -1.0, -1e-3, -100.0, 1e-30, 1e-38, 1e-40, 1e-46, -1e-40, 1e-300])
+def test_scale(isa, scale, q_len, dtype, activation):
+    """Any finite scale, with masked keys: -inf times a scale that underflows must not become NaN."""
+    rng = np.random.default_rng(4)
+    query, key, value = (rng.standard_normal((n, 5)).astype(DTYPES[dtype]) for n in (q_len, 70, 70))
+    for mask in (None, rng.random((q_len, 70)) < 0.7, np.arange(70) < 3):
+        actual = check(query, key, value, scale=scale, mask=mask, activation=activation)
+        assert not any(is_nan(array).any() for array in actual.values())
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("q_len", Q_LENS)
+@pytest.mark.parametrize("scale", [1e10, 1e30, 3e38])
+def test_huge_scale_of_tiny_scores(isa, scale, q_len, activation):
+    """Scores of about 1 / scale: ordinary logits. Up to the largest f32, log2(e) included."""
+    rng = np.random.default_rng(4)
+    query = (rng.standard_normal((q_len, 5)) * scale**-0.5).astype(np.float32)
+    key = (rng.standard_normal((70, 5)) * scale**-0.5).astype(np.float32)
+    key[::3] = 0.0
+    value = rng.standard_normal((70, 5)).astype(np.float32)
+    actual = check(query, key, value, scale=scale, activation=activation)
+    assert not any(is_nan(array).any() for array in actual.values())
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", ["f32", "f64"])
+@pytest.mark.parametrize("q_len", Q_LENS)
+@pytest.mark.parametrize("softcap", [1e-46, 1e-40, 1e-30, 1e-3, 1e10])
+def test_softcap(isa, softcap, q_len, dtype, activation):
+    rng = np.random.default_rng(4)
+    query, key, value = (rng.standard_normal((n, 5)).astype(DTYPES[dtype]) for n in (q_len, 70, 70))
+    key[::3] = 0.0  # logits of exactly 0
+    actual = check(query, key, value, softcap=softcap, activation=activation)
+    assert not any(is_nan(array).any() for array in actual.values())
+
+
+@pytest.mark.parametrize("softcap", [1e37, 1e38, 3e38, 1e39, 1e300])
+def test_a_huge_softcap_is_none(isa, softcap):
+    """c tanh(x / c) is x for c far above x; tanh may not flush x / c away."""
+    rng = np.random.default_rng(4)
+    for q_len in Q_LENS:
+        query, key, value = (rng.standard_normal((n, 5)).astype(np.float32) for n in (q_len, 70, 70))
+        np.testing.assert_allclose(
+            foveate.attention(query, key, value, softcap=softcap), foveate.attention(query, key, value), rtol=1e-4, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_infinite_logits(isa, q_len, dtype):
+    """inf makes the softmax row NaN where it is attended; -inf is masked, its value never arrives."""
+    query, key, value = with_logits([0.5, 1.0, -2.0, 0.25], q_len, dtype)
+    key[1] = np.inf
+    row = everything(query, key, value, scale=1.0)
+    assert is_nan(row["output"]).all()
+    assert is_nan(row["lse"]).all()
+    key[1], value[1] = -np.inf, np.nan
+    for activation in ACTIVATIONS:
+        hidden = everything(query, key, value, scale=1.0, activation=activation)
+        mask = np.array([True, False, True, True])
+        masked = everything(query, key, value, scale=1.0, activation=activation, mask=mask)
+        for name in hidden:
+            assert (hidden[name] == masked[name]).all()
+        assert (hidden["weights"][:, 1] == 0.0).all()
+    key[1] = np.inf
+    sigmoid = everything(query, key, np.nan_to_num(value), scale=1.0, activation="sigmoid")
+    assert (sigmoid["weights"][:, 1] == 1.0).all()
+    hidden = everything(-query, key, value, scale=1.0)  # -1 * inf
+    assert (hidden["weights"][:, 1] == 0.0).all()
+    assert np.isfinite(hidden["output"].astype(np.float64)).all()
+
+
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_minus_infinity_of_every_making(isa, q_len):
+    """A row that is empty only by arithmetic: as one that a mask emptied."""
+    query, key, value = with_logits([-np.inf] * 20, q_len)
+    value[3] = np.nan
+    for made in (
+        everything(query, key, value, scale=1.0),
+        everything(query, np.zeros_like(key), value, bias=np.array(-1e300)),
+        everything(-query, np.full_like(key, np.inf), value, scale=2.0),
+        everything(query * np.float32(1e30), np.full_like(key, -1e30), value, scale=1.0),
+        everything(query, np.full_like(key, -np.inf), value, scale=1.0, sinks=np.array([-np.inf])),
+    ):
+        assert (made["output"] == 0.0).all()
+        assert (made["weights"] == 0.0).all()
+        assert np.isneginf(made["lse"]).all()
+
+
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_f16_results_overflow_as_in_numpy(isa, q_len):
+    """sigmoid does not normalise: sums beyond 65504 round as NumPy's float32 to float16 does, 65519 stays finite."""
+    for total, n in ((65519.0, 2), (65520.0, 2), (70000.0, 4), (-65520.0, 2), (-1e6, 40), (65504.0, 2)):
+        query, key = np.zeros((q_len, 3), np.float16), np.zeros((n, 3), np.float16)
+        value = np.full((n, 1), np.sign(total) * 32752.0 if n == 2 else 2 * total / n, np.float16)
+        if n == 2:  # two weights of 1/2: (a + b) / 2 = total
+            value = np.full((4, 1), total / 2).astype(np.float16)
+            value[0, 0] = np.float16(total - 1.5 * float(value[1, 0])) * np.float16(1.0)
+            key = np.zeros((4, 3), np.float16)
+        exact = value.astype(np.float32).sum(axis=0) / np.float32(2)
+        with np.errstate(over="ignore"):
+            expected = np.broadcast_to(exact.astype(np.float16), (q_len, 1))
+        actual = foveate.attention(query, key, value, activation="sigmoid")
+        np.testing.assert_array_equal(actual, expected, err_msg=str(exact))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_denormal_inputs_count(isa, q_len, activation):
+    """Query 1e-40 times key 1e38 is 0.01: inputs are never flushed."""
+    rng = np.random.default_rng(4)
+    query = (rng.standard_normal((q_len, 5)) * 1e-40).astype(np.float32)
+    key = (rng.standard_normal((70, 5)) * 1e38).astype(np.float32)
+    value = rng.standard_normal((70, 3)).astype(np.float32)
+    actual = check(query, key, value, scale=100.0, activation=activation)
+    flat = everything(np.zeros_like(query), key, value, scale=100.0, activation=activation)
+    assert not np.allclose(actual["output"], flat["output"], rtol=0.01)
+    check(key[:q_len], np.tile(query, (70, 1))[:70], value, scale=100.0, activation=activation)
+
+
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_denormal_f16_and_bf16_inputs_count(isa, q_len):
+    for dtype, small, big in (("f16", 2.0**-23, 2.0**15), ("bf16", 2.0**-131, 2.0**127)):
+        query = np.full((q_len, 1), small, DTYPES[dtype])
+        _, _, value = with_logits(np.zeros(40), q_len, dtype)
+        key = (np.arange(-20, 20)[:, None] / 20 * big).astype(DTYPES[dtype])
+        check(query, key, value, scale=0.5 / small / big * 8)
+
+
+@pytest.mark.parametrize("dtype", IN_F32_RANGE)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_large_values_average_within_their_range(isa, q_len, dtype):
+    """A weighted mean lies among its values: sums on the way may not overflow what the result does not."""
+    query, key, value = with_logits(np.linspace(0.0, 5.0, 300), q_len, dtype)
+    value[...] = 1e38
+    check(query, key, value, scale=1.0)
+
+
+@pytest.fixture
+def libm():
+    return ctypes.CDLL("libm.so.6")
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+@pytest.mark.parametrize("rounding", [0x000, 0x400, 0x800, 0xC00])
+def test_float_environment_of_the_caller(isa, libm, rounding, num_threads):
+    """Rounding mode and gradual underflow are the caller's before and after, and no business of the result."""
+    rng = np.random.default_rng(4)
+    arrays = [rng.standard_normal((3, 200, 32)).astype(np.float32) for _ in range(3)]
+    expected = foveate.attention(*arrays, num_threads=num_threads)
+    denormal = np.array([2.0**-130, 2.0**-126], np.float32)
+    nearest = libm.fegetround()
+    assert libm.fesetround(rounding) == 0
+    try:
+        actual = foveate.attention(*arrays, num_threads=num_threads)
+        after = libm.fegetround()
+    finally:
+        libm.fesetround(nearest)
+    assert after == rounding
+    assert (actual == expected).all()
+    assert (denormal * np.float32(0.5) == np.array([2.0**-131, 2.0**-127], np.float32)).all()  # neither FTZ nor DAZ
+
+
+def test_no_floating_point_exception_is_left(isa, libm):
+    """Masks and -inf inside the kernels set no flag that a caller could trip over."""
+    libm.feclearexcept(0x3F)
+    query, key, value = with_logits([1.0, -np.inf, 3.0], 9)
+    foveate.attention(query, key, value, scale=1.0)
+    invalid_or_division = 0x01 | 0x04
+    assert libm.fetestexcept(invalid_or_division) == 0
