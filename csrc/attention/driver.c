@@ -1,5 +1,6 @@
 #include "attention/driver.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "attention/split.h"
@@ -35,15 +36,16 @@ static void read_query(fov_task *t, fov_query_block *q)
     const fov_plan *p = t->plan;
     const fov_array *array = &p->args->query;
     int64_t head_dim = p->args->head_dim;
-    const char *lanes[FOV_MAX_LANES];
+    const char *rows[FOV_MAX_LANES];
     if (!(p->args->stages & FOV_STAGE_SCORE) || head_dim == 0) return;
-    fov_lane_pointers(t, q, t->query, array, 0, lanes);
+    fov_row_pointers(t, q, t->query, array, rows);
     if (!p->few_rows) {
-        p->moves->gather(lanes, array->column_bytes, head_dim, q->block.n_lanes, (void *)q->block.query);
+        p->moves->gather(rows, array->column_bytes, head_dim, q->block.n_lanes, (void *)q->block.query);
         return;
     }
+    if (p->max_rows < p->max_lanes / p->key_lanes) memset((void *)q->block.query, 0, p->query_bytes); /* rows that pad to 4 or 8 */
     for (int i = 0; i < q->block.n_rows; i++)
-        p->moves->row_in(lanes[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
+        p->moves->row_in(rows[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
 }
 
 static void init_state(fov_task *t, fov_query_block *q, int with_sinks)
@@ -62,12 +64,15 @@ static void start_blocks(fov_task *t, int64_t row, int with_sinks)
 {
     const fov_plan *p = t->plan;
     t->n_blocks = 0;
-    for (int64_t end = row + p->task_rows; row < end && row < p->slice_rows; row += p->max_lanes) {
+    for (int64_t end = row + p->task_rows; row < end && row < p->slice_rows; row += p->max_rows) {
         fov_query_block *q = &t->blocks[t->n_blocks++];
         int64_t left = p->slice_rows - row;
         q->row = row;
-        q->block.n_rows = (int)(left < p->max_lanes ? left : p->max_lanes);
-        q->block.n_lanes = (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
+        q->block.n_rows = (int)(left < p->max_rows ? left : p->max_rows);
+        q->block.key_lanes = p->key_lanes;
+        q->block.n_lanes = p->max_lanes;
+        if (!p->few_rows) /* fewer vectors for the last rows */
+            q->block.n_lanes = (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
         read_query(t, q);
         init_state(t, q, with_sinks);
         fov_set_ranges(t, q);
@@ -106,8 +111,12 @@ static void run_tile(fov_task *t, fov_query_block *q)
     }
     if (p->args->stages & FOV_STAGE_ACTIVATION) {
         selected = combine && must_select(t, q, attend);
-        if (selected) p->kernels->modify.unmasked(&q->block, t->attend);
+        if (selected) p->kernels->modify.differ(&q->block, -(double)INFINITY, t->attend);
         if (p->activation->tile(&q->block) && combine) p->accumulate->rescale(&q->block);
+    }
+    else if (combine && must_select(t, q, FOV_PARTIAL)) { /* weights from the caller: 0 keeps a value out */
+        selected = 1;
+        p->kernels->modify.differ(&q->block, 0, t->attend);
     }
     if (selected) p->accumulate->selected(&q->block, t->attend);
     else if (combine) p->accumulate->tile(&q->block);

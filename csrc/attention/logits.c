@@ -3,10 +3,7 @@
 
 static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
 {
-    const fov_attention_args *a = t->plan->args;
-    const char *lanes[FOV_MAX_LANES];
-    fov_lane_pointers(t, q, t->bias, &a->bias, key, lanes);
-    t->plan->kernels->moves[a->bias.dtype].gather(lanes, a->bias.column_bytes, q->block.n_keys, q->block.n_lanes, t->bias_tile);
+    fov_gather_tile(t, q, t->bias, &t->plan->args->bias, key, t->bias_tile);
     t->plan->kernels->modify.add(&q->block, t->bias_tile);
 }
 
@@ -14,10 +11,11 @@ static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
 {
     double slopes[FOV_MAX_LANES] = {0}, distance[FOV_MAX_LANES] = {0};
     int64_t group = t->plan->group_size;
-    for (int i = 0; i < q->block.n_rows; i++) {
-        int64_t row = q->row + i;
+    int key_lanes = q->block.key_lanes;
+    for (int i = 0; i < q->block.n_rows * key_lanes; i++) {
+        int64_t row = q->row + i / key_lanes;
         slopes[i] = t->plan->args->alibi_slopes[t->q_head + row % group];
-        distance[i] = (double)key - ((double)(row / group) + (double)t->q_offset);
+        distance[i] = (double)(key + i % key_lanes) - ((double)(row / group) + (double)t->q_offset);
     }
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }
@@ -33,19 +31,13 @@ static void modify(fov_task *t, fov_query_block *q, int64_t key)
     if (!(q->block.multiplier > 0)) m->scale(&q->block);
 }
 
-static void read_matrix(fov_task *t, fov_query_block *q, const char *base, const fov_array *array, int64_t key)
-{
-    const char *lanes[FOV_MAX_LANES];
-    fov_lane_pointers(t, q, base, array, key, lanes);
-    t->plan->moves->gather(lanes, array->column_bytes, q->block.n_keys, q->block.n_lanes, t->tile);
-}
-
 int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
 {
     const fov_attention_args *a = t->plan->args;
-    int attend = fov_attend_words(t, q, key, n_keys);
     q->block.tile = t->tile;
     q->block.n_keys = n_keys;
+    q->block.n_steps = (n_keys + q->block.key_lanes - 1) / q->block.key_lanes;
+    int attend = fov_attend_words(t, q, key);
     if (attend == FOV_DEAD) {
         t->tiles_dead++;
         return attend;
@@ -60,9 +52,9 @@ int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
         modify(t, q, key);
     } else {
         q->block.multiplier = 1;
-        if (a->stages == FOV_STAGE_COMBINE) read_matrix(t, q, t->weights, &a->weights, key);
-        else read_matrix(t, q, t->logits, &a->logits, key);
+        if (a->stages == FOV_STAGE_COMBINE) fov_gather_tile(t, q, t->weights, &a->weights, key, t->tile);
+        else fov_gather_tile(t, q, t->logits, &a->logits, key, t->tile);
     }
-    if (attend == FOV_PARTIAL) t->plan->kernels->modify.mask(&q->block, t->attend);
+    if (attend == FOV_PARTIAL && a->stages != FOV_STAGE_COMBINE) t->plan->kernels->modify.mask(&q->block, t->attend);
     return attend;
 }

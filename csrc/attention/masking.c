@@ -1,5 +1,5 @@
 /* Who attends whom, as bits: causal, window and lengths are one range of keys per row, a bool mask is ANDed onto it.
- * One word per lane and 32 keys; a tile without any set bit is dead and never computed. */
+ * One word per lane and 32 steps of the tile; a tile without any set bit is dead and never computed. */
 #include "attention/task.h"
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
@@ -32,7 +32,7 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
     if (q->last_key < q->first_key) q->last_key = q->first_key;
 }
 
-/* Bits low <= k < high of a word. */
+/* Bits low <= s < high of a word. */
 static uint32_t range_bits(int64_t low, int64_t high)
 {
     low = clamp(low, 0, 32);
@@ -41,39 +41,51 @@ static uint32_t range_bits(int64_t low, int64_t high)
     return (uint32_t)((UINT64_C(1) << high) - (UINT64_C(1) << low));
 }
 
-static void and_mask(fov_task *t, const fov_query_block *q, int64_t key, int n_keys)
+/* Steps of a lane that lie before key x, x counted from the first key of the tile; the lane holds keys j, j + key_lanes ... */
+static int64_t steps_before(int64_t x, int j, int key_lanes) { return x <= j ? 0 : (x - j + key_lanes - 1) / key_lanes; }
+
+static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
 {
     const fov_array *mask = &t->plan->args->mask;
-    const int n_lanes = q->block.n_lanes, n_words = (n_keys + 31) / 32;
-    const char *lanes[FOV_MAX_LANES];
+    const fov_block *b = &q->block;
+    const int key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
+    const char *rows[FOV_MAX_LANES];
     uint32_t words[FOV_MAX_TILE_KEYS / 32];
-    fov_lane_pointers(t, q, t->mask, mask, key, lanes);
-    for (int i = 0; i < q->block.n_rows; i++) {
-        if (i == 0 || lanes[i] != lanes[i - 1]) /* broadcast over rows or heads: the same bits again */
-            t->plan->kernels->pack_bits(lanes[i], mask->column_bytes, n_keys, words, 1);
-        for (int w = 0; w < n_words; w++) t->attend[w * n_lanes + i] &= words[w];
+    fov_row_pointers(t, q, t->mask, mask, rows);
+    for (int i = 0; i < b->n_rows * key_lanes; i++) {
+        int row = i / key_lanes, j = i % key_lanes;
+        if (key_lanes > 1 || row == 0 || rows[row] != rows[row - 1]) /* broadcast over rows or heads: the same bits again */
+            t->plan->kernels->pack_bits(rows[row] + (key + j) * mask->column_bytes, mask->column_bytes * key_lanes,
+                                        (int)steps_before(b->n_keys, j, key_lanes), words, 1);
+        for (int w = 0; w < n_words; w++)
+            if (t->attend[w * b->n_lanes + i]) t->attend[w * b->n_lanes + i] &= words[w];
     }
 }
 
-int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key, int n_keys)
+int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
 {
-    const int n_lanes = q->block.n_lanes, n_words = (n_keys + 31) / 32;
-    int full = t->mask == NULL;
-    for (int i = 0; full && i < q->block.n_rows; i++) full = q->first[i] <= key && q->last[i] >= key + n_keys;
+    const fov_block *b = &q->block;
+    const int n_lanes = b->n_lanes, key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
+    int full = t->mask == NULL && b->n_keys % key_lanes == 0;
+    for (int i = 0; full && i < b->n_rows; i++) full = q->first[i] <= key && q->last[i] >= key + b->n_keys;
     if (full) return FOV_FULL;
 
-    for (int w = 0; w < n_words; w++)
-        for (int i = 0; i < n_lanes; i++) {
-            int64_t at = key + 32 * w;
-            t->attend[w * n_lanes + i] = i < q->block.n_rows ? range_bits(q->first[i] - at, q->last[i] - at) : 0;
+    for (int i = 0; i < n_lanes; i++) {
+        int row = i / key_lanes, j = i % key_lanes;
+        int64_t low = 0, high = 0;
+        if (row < b->n_rows) {
+            low = steps_before(clamp(q->first[row] - key, 0, b->n_keys), j, key_lanes);
+            high = steps_before(clamp(q->last[row] - key, 0, b->n_keys), j, key_lanes);
         }
-    if (t->mask) and_mask(t, q, key, n_keys);
+        for (int w = 0; w < n_words; w++) t->attend[w * n_lanes + i] = range_bits(low - 32 * w, high - 32 * w);
+    }
+    if (t->mask) and_mask(t, q, key);
 
     uint32_t some = 0, all = ~0u;
     for (int w = 0; w < n_words; w++) {
-        uint32_t exist = range_bits(0, n_keys - 32 * w);
-        for (int i = 0; i < q->block.n_rows; i++) {
-            some |= t->attend[w * n_lanes + i] & exist;
+        uint32_t exist = range_bits(0, b->n_steps - 32 * w);
+        for (int i = 0; i < b->n_rows * key_lanes; i++) {
+            some |= t->attend[w * n_lanes + i];
             all &= t->attend[w * n_lanes + i] | ~exist;
         }
     }

@@ -6,14 +6,14 @@
 static void write_lse(fov_task *t, fov_query_block *q)
 {
     const fov_array *array = &t->plan->args->lse;
-    const char *lanes[FOV_MAX_LANES];
+    const char *rows[FOV_MAX_LANES];
     double lse[FOV_MAX_LANES];
     t->plan->activation->lse(&q->block, lse);
-    fov_lane_pointers(t, q, t->lse, array, 0, lanes);
+    fov_row_pointers(t, q, t->lse, array, rows);
     for (int i = 0; i < q->block.n_rows; i++) {
         float narrow = (float)lse[i];
-        if (array->dtype == FOV_F64) memcpy((char *)lanes[i], &lse[i], sizeof lse[i]);
-        else memcpy((char *)lanes[i], &narrow, sizeof narrow);
+        if (array->dtype == FOV_F64) memcpy((char *)rows[i], &lse[i], sizeof lse[i]);
+        else memcpy((char *)rows[i], &narrow, sizeof narrow);
     }
 }
 
@@ -25,15 +25,15 @@ void fov_write_output(fov_task *t, fov_query_block *q)
     if (t->lse) write_lse(t, q);
     if (!t->output || !(p->args->stages & FOV_STAGE_COMBINE)) return;
     if (p->args->stages & FOV_STAGE_ACTIVATION) p->accumulate->rescale(&q->block);
-    const char *lanes[FOV_MAX_LANES];
-    fov_lane_pointers(t, q, t->output, array, 0, lanes);
+    const char *rows[FOV_MAX_LANES];
+    fov_row_pointers(t, q, t->output, array, rows);
     if (!p->few_rows) {
-        p->moves->scatter(q->block.accumulators, p->args->value_dim, q->block.n_lanes, (char *const *)lanes, array->column_bytes);
+        p->moves->scatter(q->block.accumulators, p->args->value_dim, q->block.n_lanes, (char *const *)rows, array->column_bytes);
         return;
     }
     for (int i = 0; i < q->block.n_rows; i++)
         p->moves->row_out((char *)q->block.accumulators + i * p->args->value_dim * p->kernels->real_bytes, p->args->value_dim,
-                          (char *)lanes[i], array->column_bytes);
+                          (char *)rows[i], array->column_bytes);
 }
 
 /* A second pass over all keys of the block: the final weights need the finished row state, and Lq x Lk is the caller's memory. */
@@ -47,13 +47,11 @@ void fov_write_matrix(fov_task *t, fov_query_block *q)
         int n = (int)(p->args->kv_len - key < p->tile_keys ? p->args->kv_len - key : p->tile_keys);
         fov_key_block(t, key, n);
         if (fov_compute_logits(t, q, key, n) == FOV_DEAD)
-            memset(t->tile, 0, (size_t)n * (size_t)q->block.n_lanes * (size_t)p->kernels->real_bytes);
+            memset(t->tile, 0, (size_t)q->block.n_steps * (size_t)q->block.n_lanes * (size_t)p->kernels->real_bytes);
         else if (!scores)
             p->activation->weights(&q->block);
         else if (q->block.multiplier != 1)
             p->kernels->modify.scale(&q->block);
-        const char *lanes[FOV_MAX_LANES];
-        fov_lane_pointers(t, q, base, array, key, lanes);
-        p->moves->scatter(t->tile, n, q->block.n_lanes, (char *const *)lanes, array->column_bytes);
+        fov_scatter_tile(t, q, base, array, key);
     }
 }

@@ -4,7 +4,7 @@
 
 enum {
     FEW_ROWS = 8,             /* up to here every K row is read once for all rows with vectors along head_dim: memory bound */
-    FEW_ROWS_TILE_KEYS = 256, /* 256 keys x 16 lanes of f32: 16 KiB of logits, a third of L1 */
+    FEW_ROWS_TILE_KEYS = 256, /* 8 rows x 256 keys of f32: 8 KiB of logits */
     FEW_ROWS_CHUNK = 512,     /* keys per task; 1024 where there are many, to merge less */
     LONG_KV = 32768,
     SPLIT_KV = 8192, SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
@@ -67,7 +67,8 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     if (needs(a, FOV_STAGE_ACTIVATION) &&
         ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
         return FOV_ERROR_UNSUPPORTED;
-    p->few_rows = p->slice_rows <= FEW_ROWS;
+    /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
+    p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
     p->score = p->few_rows ? p->kernels->score[a->score].rows : p->kernels->score[a->score].lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
     return FOV_OK;
@@ -81,8 +82,15 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     int vector = p->kernels->vector_lanes;
     int64_t full = (int64_t)p->kernels->max_vectors * vector, rows = p->slice_rows > 0 ? p->slice_rows : 1;
     p->max_lanes = (int)least(full, round_up(rows, vector));
-    p->max_blocks = (int)least(FOV_MAX_BLOCKS, (rows + p->max_lanes - 1) / p->max_lanes);
-    p->task_rows = (int64_t)p->max_blocks * p->max_lanes;
+    p->key_lanes = 1;
+    if (p->few_rows) {
+        int padded = rows > 4 ? 8 : rows > 2 ? 4 : (int)rows; /* 1, 2, 4 or 8 rows share the lanes of a vector evenly */
+        p->key_lanes = padded < vector ? vector / padded : 1;
+        p->max_lanes = padded * p->key_lanes;
+    }
+    p->max_rows = p->few_rows ? (int)rows : p->max_lanes;
+    p->max_blocks = (int)least(FOV_MAX_BLOCKS, (rows + p->max_rows - 1) / p->max_rows);
+    p->task_rows = (int64_t)p->max_blocks * p->max_rows;
     p->n_row_tasks = (p->slice_rows + p->task_rows - 1) / p->task_rows;
 
     int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : a->head_dim + a->value_dim <= 320 ? 64 : 32;
@@ -100,7 +108,7 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->query_bytes = needs(a, FOV_STAGE_SCORE) ? aligned(real * lanes * a->head_dim) : 0;
     p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * out_rows * a->value_dim) : 0;
     p->state_bytes = aligned(real * lanes);
-    p->tile_bytes = aligned(real * lanes * p->tile_keys);
+    p->tile_bytes = aligned(real * lanes * ((p->tile_keys + p->key_lanes - 1) / p->key_lanes));
     p->bias_bytes = a->bias.data ? p->tile_bytes : 0;
     p->key_bytes = needs(a, FOV_STAGE_SCORE) ? aligned(real * p->tile_keys * a->head_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;

@@ -22,6 +22,8 @@ typedef struct fov_plan {
 
     int few_rows;      /* orientation: 1 rows (vectors along head_dim), 0 lanes */
     int max_lanes;     /* lanes of a full query block */
+    int key_lanes;     /* lanes of one row; 1 in the orientation lanes (see kernel_types.h) */
+    int max_rows;      /* rows of a full query block */
     int max_blocks;    /* query blocks per task */
     int tile_keys;     /* keys per tile; the grid of tiles starts at key 0 */
     int64_t group_size; /* query heads per kv head */

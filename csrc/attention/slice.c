@@ -43,16 +43,62 @@ void fov_task_slice(fov_task *t, int64_t slice)
     t->keys_at = -1;
 }
 
-/* One pointer per lane into an array with the axes (head, row, column), at column `key`; NULL for lanes without a row. */
-void fov_lane_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
-                       const char **lanes)
+/* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to max_lanes. */
+void fov_row_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, const char **rows)
 {
     int64_t group = t->plan->group_size, position = q->row / group, head = q->row % group;
-    for (int i = 0; i < q->block.n_lanes; i++) {
-        lanes[i] = i < q->block.n_rows
-                       ? base + position * array->row_bytes + head * array->head_bytes + key * array->column_bytes
-                       : NULL;
+    for (int i = 0; i < t->plan->max_lanes; i++) {
+        rows[i] = i < q->block.n_rows ? base + position * array->row_bytes + head * array->head_bytes : NULL;
         if (++head == group) head = 0, position++;
+    }
+}
+
+/* One pointer per lane, at its first key of `n_keys` keys from `key` on; NULL for lanes that have none. */
+static void lane_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
+                          int n_keys, const char **lanes)
+{
+    const char *rows[FOV_MAX_LANES];
+    int key_lanes = q->block.key_lanes;
+    fov_row_pointers(t, q, base, array, rows);
+    for (int i = 0; i < q->block.n_lanes; i++) {
+        const char *row = rows[i / key_lanes];
+        int k = i % key_lanes;
+        lanes[i] = row && k < n_keys ? row + (key + k) * array->column_bytes : NULL;
+    }
+}
+
+/* A tile is read and written in two parts: the whole steps, and the last step where it has fewer keys than lanes per row. */
+void fov_gather_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key, void *tile)
+{
+    const fov_block *b = &q->block;
+    const fov_moves *moves = &t->plan->kernels->moves[array->dtype];
+    const char *lanes[FOV_MAX_LANES];
+    int whole = b->n_keys / b->key_lanes, rest = b->n_keys % b->key_lanes;
+    int64_t step = array->column_bytes * b->key_lanes;
+    if (whole) {
+        lane_pointers(t, q, base, array, key, b->key_lanes, lanes);
+        moves->gather(lanes, step, whole, b->n_lanes, tile);
+    }
+    if (rest) {
+        lane_pointers(t, q, base, array, key + (int64_t)whole * b->key_lanes, rest, lanes);
+        moves->gather(lanes, step, 1, b->n_lanes, (char *)tile + (int64_t)whole * b->n_lanes * t->plan->kernels->real_bytes);
+    }
+}
+
+void fov_scatter_tile(const fov_task *t, const fov_query_block *q, char *base, const fov_array *array, int64_t key)
+{
+    const fov_block *b = &q->block;
+    const char *lanes[FOV_MAX_LANES];
+    int whole = b->n_keys / b->key_lanes, rest = b->n_keys % b->key_lanes;
+    int64_t step = array->column_bytes * b->key_lanes;
+    if (whole) {
+        lane_pointers(t, q, base, array, key, b->key_lanes, lanes);
+        t->plan->moves->scatter(b->tile, whole, b->n_lanes, (char *const *)lanes, step);
+    }
+    if (rest) {
+        lane_pointers(t, q, base, array, key + (int64_t)whole * b->key_lanes, rest, lanes);
+        t->plan->moves->scatter((char *)b->tile + (int64_t)whole * b->n_lanes * t->plan->kernels->real_bytes, 1, b->n_lanes,
+                                (char *const *)lanes, step);
     }
 }
 

@@ -1,12 +1,15 @@
 /* The contract between the driver and the kernels: one block of work, and the table of stages that treat it.
  *
- * A block is up to n_lanes query rows against up to FOV_MAX_TILE_KEYS keys. Its logits live in a tile [n_keys][n_lanes]
- * of reals (float, or double for f64), queries in the lanes, whatever the ISA, and become weights in place. `void *` below
- * always points to reals of the table's type; the driver never looks inside.
+ * A block is some query rows against up to FOV_MAX_TILE_KEYS keys. Its logits live in a tile [n_steps][n_lanes] of reals (float,
+ * or double for f64), queries in the lanes, whatever the ISA, and become weights in place. `void *` below always points to
+ * reals of the table's type; the driver never looks inside.
  *
- * Two orientations of query and accumulators, the same tile:
- *   lanes   query [head_dim][n_lanes], accumulators [value_dim][n_lanes]: every K and V element is broadcast to the lanes;
- *   rows    query [n_rows][head_dim],  accumulators [n_rows][value_dim]:  few query rows (decode), vectors run along head_dim. */
+ * Two orientations, the same tile and the same passes over it:
+ *   lanes   one lane per row, one step per key. query [head_dim][n_lanes], accumulators [value_dim][n_lanes]: every K and V
+ *           element is broadcast to the lanes.
+ *   rows    few query rows (decode): a row owns key_lanes lanes, so that no lane idles; lane row * key_lanes + j of step s holds
+ *           key s * key_lanes + j. query [n_lanes / key_lanes][head_dim], accumulators [n_rows][value_dim]: vectors run along
+ *           head_dim and value_dim. After each activation all lanes of a row have the same row_max and row_factor. */
 #ifndef FOV_KERNEL_TYPES_H
 #define FOV_KERNEL_TYPES_H
 
@@ -33,8 +36,11 @@ enum {
 };
 
 typedef struct fov_block {
-    void *tile; /* [n_keys][n_lanes] */
-    int n_keys, n_lanes, n_rows; /* n_lanes is a multiple of vector_lanes; the first n_rows lanes are real rows */
+    void *tile; /* [n_steps][n_lanes] */
+    int n_keys, n_rows;
+    int n_lanes;   /* a multiple of vector_lanes */
+    int key_lanes; /* lanes per row: 1 in the orientation lanes */
+    int n_steps;   /* ceil(n_keys / key_lanes); what the last one has too much is masked by the driver */
     const void *query;
     const void *key, *value;   /* rows of this block, contiguous along the row */
     int64_t key_ld, value_ld;  /* elements from row to row */
@@ -64,7 +70,7 @@ typedef struct fov_activation {
 } fov_activation;
 
 /* accumulators += weights of the tile * value. `selected` is the careful form for a block whose values hold NaN or Inf while some
- * rows do not attend them: attend has one bit per key, word [key / 32][lane], and a cleared bit keeps the value out altogether. */
+ * rows do not attend them: attend has one bit per step, word [step / 32][lane], and a cleared bit keeps the value out altogether. */
 typedef struct fov_accumulate {
     fov_block_fn tile;
     void (*selected)(fov_block *block, const uint32_t *attend);
@@ -80,11 +86,11 @@ typedef struct fov_combine {
 typedef struct fov_modifiers {
     fov_block_fn scale;
     void (*softcap)(fov_block *block, double cap);       /* cap * tanh(x / cap) */
-    void (*add)(fov_block *block, const void *bias);     /* bias [n_keys][n_lanes] */
-    void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + key in tile); [n_lanes] each */
+    void (*add)(fov_block *block, const void *bias);     /* bias [n_steps][n_lanes] */
+    void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + step key_lanes) */
     void (*mask)(fov_block *block, const uint32_t *attend);     /* a cleared bit makes the logit -inf */
     int (*any_masked)(const fov_block *block);                  /* some logit is -inf */
-    void (*unmasked)(const fov_block *block, uint32_t *attend); /* the bits of the logits that are not -inf */
+    void (*differ)(const fov_block *block, double excluded, uint32_t *attend); /* the bits of the tile that are not `excluded` */
 } fov_modifiers;
 
 /* Between arrays of a storage type and contiguous reals. Sources may be misaligned; steps are in bytes, of any sign. */

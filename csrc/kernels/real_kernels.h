@@ -37,7 +37,7 @@ static const fov_kernels FOV_NAME(kernels) = {
     },
     .modify = {.scale = FOV_NAME(modify_scale), .softcap = FOV_NAME(modify_softcap), .add = FOV_NAME(modify_add),
                .alibi = FOV_NAME(modify_alibi), .mask = FOV_NAME(modify_mask), .any_masked = FOV_NAME(modify_any_masked),
-               .unmasked = FOV_NAME(modify_unmasked)},
+               .differ = FOV_NAME(modify_differ)},
     .activation = {
 #define FOV_ACTIVATION(name, kernel) [FOV_ACTIVATION_INDEX_##name] = FOV_ACTIVATION_ENTRY_##kernel,
 #include "kernels/kernels.def"

@@ -11,7 +11,7 @@
 #define VF32_LANES 8
 #define VF64_LANES 4
 #define FOV_SCORE_KEYS 4 /* 4 keys x 3 vectors of queries: 12 accumulators + 3 loads + 1 broadcast fill the 16 registers */
-#define FOV_ROWS_KEYS 2  /* few rows: 2 keys x 4 rows */
+#define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m256 vf32;
 typedef __m256d vf64;
@@ -131,6 +131,26 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
 }
 
+FOV_INLINE vf32 vf32_sums(const vf32 *v)
+{
+    vf32 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    vf32 b = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+    return _mm256_add_ps(_mm256_permute2f128_ps(a, b, 0x20), _mm256_permute2f128_ps(a, b, 0x31));
+}
+FOV_INLINE vf64 vf64_sums(const vf64 *v)
+{
+    vf64 a = _mm256_hadd_pd(v[0], v[1]), b = _mm256_hadd_pd(v[2], v[3]);
+    return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+}
+FOV_INLINE void vf64_transpose(vf64 *r)
+{
+    vf64 a = _mm256_unpacklo_pd(r[0], r[1]), b = _mm256_unpackhi_pd(r[0], r[1]);
+    vf64 c = _mm256_unpacklo_pd(r[2], r[3]), d = _mm256_unpackhi_pd(r[2], r[3]);
+    r[0] = _mm256_permute2f128_pd(a, c, 0x20);
+    r[1] = _mm256_permute2f128_pd(b, d, 0x20);
+    r[2] = _mm256_permute2f128_pd(a, c, 0x31);
+    r[3] = _mm256_permute2f128_pd(b, d, 0x31);
+}
 FOV_INLINE void vf32_transpose(vf32 *r)
 {
     vf32 u[8];

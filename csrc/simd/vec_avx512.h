@@ -11,7 +11,7 @@
 #define VF32_LANES 16
 #define VF64_LANES 8
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
-#define FOV_ROWS_KEYS 4  /* few rows: 4 keys x 4 rows */
+#define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m512 vf32;
 typedef __m512d vf64;
@@ -91,6 +91,51 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
     rounded = _mm512_mask_or_epi32(rounded, nan, u, _mm512_set1_epi32(0x400000));
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
+}
+
+/* 30 shuffles and 15 additions: halves of pairs, quarters, then 128-bit blocks twice; lanes come out in order. */
+FOV_INLINE vf32 vf32_sums(const vf32 *v)
+{
+    vf32 t[8], u[4];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        t[i] = _mm512_add_ps(_mm512_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_ps(v[2 * i], v[2 * i + 1]));
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        __m512d a = _mm512_castps_pd(t[2 * i]), b = _mm512_castps_pd(t[2 * i + 1]);
+        u[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b)));
+    }
+    t[0] = _mm512_add_ps(_mm512_shuffle_f32x4(u[0], u[1], 0x88), _mm512_shuffle_f32x4(u[0], u[1], 0xdd));
+    t[1] = _mm512_add_ps(_mm512_shuffle_f32x4(u[2], u[3], 0x88), _mm512_shuffle_f32x4(u[2], u[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(t[0], t[1], 0x88), _mm512_shuffle_f32x4(t[0], t[1], 0xdd));
+}
+FOV_INLINE vf64 vf64_sums(const vf64 *v)
+{
+    vf64 t[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        t[i] = _mm512_add_pd(_mm512_unpacklo_pd(v[2 * i], v[2 * i + 1]), _mm512_unpackhi_pd(v[2 * i], v[2 * i + 1]));
+    vf64 a = _mm512_add_pd(_mm512_shuffle_f64x2(t[0], t[1], 0x88), _mm512_shuffle_f64x2(t[0], t[1], 0xdd));
+    vf64 b = _mm512_add_pd(_mm512_shuffle_f64x2(t[2], t[3], 0x88), _mm512_shuffle_f64x2(t[2], t[3], 0xdd));
+    return _mm512_add_pd(_mm512_shuffle_f64x2(a, b, 0x88), _mm512_shuffle_f64x2(a, b, 0xdd));
+}
+FOV_INLINE void vf64_transpose(vf64 *r)
+{
+    vf64 u[8];
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        u[i] = _mm512_unpacklo_pd(r[i], r[i + 1]);
+        u[i + 1] = _mm512_unpackhi_pd(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) { /* u[i], u[i+2], u[i+4], u[i+6]: column pairs of rows 01 23 45 67 */
+        vf64 a = _mm512_shuffle_f64x2(u[i], u[i + 2], 0x88), b = _mm512_shuffle_f64x2(u[i], u[i + 2], 0xdd);
+        vf64 c = _mm512_shuffle_f64x2(u[i + 4], u[i + 6], 0x88), d = _mm512_shuffle_f64x2(u[i + 4], u[i + 6], 0xdd);
+        r[i] = _mm512_shuffle_f64x2(a, c, 0x88);
+        r[i + 2] = _mm512_shuffle_f64x2(b, d, 0x88);
+        r[i + 4] = _mm512_shuffle_f64x2(a, c, 0xdd);
+        r[i + 6] = _mm512_shuffle_f64x2(b, d, 0xdd);
+    }
 }
 
 /* 64 shuffles for 256 elements: pairs, quads, then 128-bit blocks twice. */

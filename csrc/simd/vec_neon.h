@@ -15,7 +15,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
-#define FOV_ROWS_KEYS 4
+#define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float32x4_t vf32;
 typedef float64x2_t vf64;
@@ -139,6 +139,14 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 }
 FOV_INLINE uint32_t vec_nonzero32(const void *p) { return fov_nonzero32(p); }
 
+FOV_INLINE vf32 vf32_sums(const vf32 *v) { return vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])); }
+FOV_INLINE vf64 vf64_sums(const vf64 *v) { return vpaddq_f64(v[0], v[1]); }
+FOV_INLINE void vf64_transpose(vf64 *r)
+{
+    vf64 a = vzip1q_f64(r[0], r[1]);
+    r[1] = vzip2q_f64(r[0], r[1]);
+    r[0] = a;
+}
 FOV_INLINE void vf32_transpose(vf32 *r)
 {
     float32x4x2_t a = vtrnq_f32(r[0], r[1]), b = vtrnq_f32(r[2], r[3]);

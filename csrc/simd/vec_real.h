@@ -49,4 +49,6 @@
 #define vr_any FOV_VR(any)
 #define vr_bits FOV_VR(bits)
 #define vr_hsum FOV_VR(hsum)
+#define vr_sums FOV_VR(sums)
+#define vr_transpose FOV_VR(transpose)
 #endif

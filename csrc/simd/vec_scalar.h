@@ -16,7 +16,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 4
-#define FOV_ROWS_KEYS 2
+#define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float vf32 __attribute__((vector_size(16)));
 typedef double vf64 __attribute__((vector_size(16)));
@@ -162,6 +162,17 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 }
 FOV_INLINE uint32_t vec_nonzero32(const void *p) { return fov_nonzero32(p); }
 
+FOV_INLINE vf32 vf32_sums(const vf32 *v)
+{
+    return (vf32){vf32_hsum(v[0]), vf32_hsum(v[1]), vf32_hsum(v[2]), vf32_hsum(v[3])};
+}
+FOV_INLINE vf64 vf64_sums(const vf64 *v) { return (vf64){vf64_hsum(v[0]), vf64_hsum(v[1])}; }
+FOV_INLINE void vf64_transpose(vf64 *r)
+{
+    double x = r[0][1];
+    r[0][1] = r[1][0];
+    r[1][0] = x;
+}
 FOV_INLINE void vf32_transpose(vf32 *r)
 {
     for (int i = 0; i < 4; i++)

@@ -81,6 +81,11 @@ cdef tuple shape_of(Call *call, int slot):
     return tuple([call.buffers[slot].shape[axis] for axis in range(call.buffers[slot].ndim)])
 
 
+cdef list shapes_held(Call *call):
+    """(name, shape) of every array taken so far, for refusals."""
+    return [(NAMES[slot], shape_of(call, slot)) for slot in range(N_SLOTS) if call.held >> slot & 1]
+
+
 cdef int broadcast_batch(Call *call) except -1:
     """The common batch shape of all arrays taken so far; also sets one_head."""
     cdef int slot, axis, own, n = 0
@@ -103,7 +108,7 @@ cdef int broadcast_batch(Call *call) except -1:
             if size == 1:
                 continue
             if call.batch_shape[n - own + axis] not in (1, size):
-                _validate.refuse_batch([(NAMES[s], shape_of(call, s)) for s in range(N_SLOTS) if call.held >> s & 1])
+                _validate.refuse_batch(shapes_held(call))
             call.batch_shape[n - own + axis] = size
     return 0
 
@@ -123,6 +128,11 @@ cdef tuple result_shape(Call *call, int64_t n_columns, bint blhd):
     return batch_of(call) + tail if call.args.n_batch_axes else tail
 
 
+cdef int refuse_place(Call *call, int slot, int64_t n_heads, int64_t n_rows, int64_t n_columns) except -1:
+    cdef tuple target = batch_of(call) + (n_heads, n_rows, n_columns)
+    _validate.refuse_broadcast(NAMES[slot], shape_of(call, slot), target)
+
+
 cdef int place(Call *call, int slot, fov_array *view, int64_t n_heads, int64_t n_rows, int64_t n_columns,
                bint blhd=False, int first=0) except -1:
     """Fill `view` from an acquired buffer: axes aligned at the right, absent and size-1 axes get stride 0.
@@ -136,7 +146,7 @@ cdef int place(Call *call, int slot, fov_array *view, int64_t n_heads, int64_t n
     view.batch_bytes = call.batch_bytes[slot]
     view.dtype = call.args.dtype
     if b.ndim > n + 3:
-        _validate.refuse_broadcast(NAMES[slot], shape_of(call, slot), batch_of(call) + (n_heads, n_rows, n_columns))
+        refuse_place(call, slot, n_heads, n_rows, n_columns)
     for axis in range(first, n + 3):  # counted from the right
         own = b.ndim - 1 - axis + first
         if axis == 0:
@@ -154,7 +164,7 @@ cdef int place(Call *call, int slot, fov_array *view, int64_t n_heads, int64_t n
         elif b.shape[own] == 1:
             stride = 0
         else:
-            _validate.refuse_broadcast(NAMES[slot], shape_of(call, slot), batch_of(call) + (n_heads, n_rows, n_columns))
+            refuse_place(call, slot, n_heads, n_rows, n_columns)
         if axis == 0:
             view.column_bytes = stride
         elif axis == (2 if blhd and b.ndim > 2 else 1):
@@ -203,7 +213,7 @@ cdef void bounds(Py_buffer *b, char **low, char **high) noexcept:
 
 
 cdef int take_out(Call *call, object out, tuple shape, object dtype, tuple inputs) except -1:
-    """Acquire out= for writing. Plain arrays pass here, all others and all errors go through `_validate.out`."""
+    """Acquire out= for writing. Plain arrays pass here, others and all errors go through `_validate.out`."""
     if type(out) is not ndarray or out.dtype is not dtype or out.shape != shape:
         _validate.out(out, shape, dtype, inputs)
     cdef object raw = out.view(UINT16) if call.args.dtype == FOV_BF16 else out
@@ -247,7 +257,7 @@ cdef int place_per_batch(Call *call, int slot, fov_per_batch *view, object array
 
 
 cdef int take_sizes(Call *call, int row_slot) except -1:
-    """The sizes of the call out of what is held: query and key, weights and value, or all of the first three."""
+    """The sizes of the call from what is held: query and key, weights and value, or query, key and value."""
     cdef fov_attention_args *a = &call.args
     cdef bint row_blhd = call.blhd and row_slot == QUERY
     cdef int kv_slot = KEY if call.held >> KEY & 1 else VALUE
@@ -262,8 +272,8 @@ cdef int take_sizes(Call *call, int row_slot) except -1:
         a.value_dim = columns(call, VALUE)
     if ((row_slot == QUERY and columns(call, KEY) != a.head_dim)
             or (row_slot == WEIGHTS and columns(call, WEIGHTS) != a.kv_len)
-            or (has_value and (heads(call, VALUE, call.blhd) != a.n_kv_heads or rows(call, VALUE, call.blhd) != a.kv_len))
+            or (has_value and heads(call, VALUE, call.blhd) != a.n_kv_heads)
+            or (has_value and rows(call, VALUE, call.blhd) != a.kv_len)
             or (a.n_q_heads % a.n_kv_heads if a.n_kv_heads else a.n_q_heads)):
-        _validate.refuse_sizes_that_disagree([(NAMES[s], shape_of(call, s)) for s in (row_slot, kv_slot, VALUE)
-                                              if call.held >> s & 1], call.blhd)
+        _validate.refuse_sizes_that_disagree(shapes_held(call), call.blhd)
     return 0

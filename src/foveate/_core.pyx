@@ -9,7 +9,7 @@ more than a line, and conversions off the fast path, are in `_validate`.
 cimport cython
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport sqrt
-from libc.stdint cimport INT64_MAX, int32_t, int64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -24,12 +24,16 @@ cdef enum:
     MAX_AXES = 64  # NumPy's own limit
 
 cdef enum:  # slots of a Call
-    QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, ALIBI_SLOPES, SINKS, N_SLOTS
+    QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, ALIBI_SLOPES, SINKS
+    N_SLOTS
 
 cdef enum:  # alignments of queries and keys; mode.py has the same list
     UNBOUNDED, EQUAL_LENGTHS, TOP_LEFT, BOTTOM_RIGHT
 
-cdef tuple NAMES = ("query", "key", "value", "out", "lse", "weights", "logits", "mask", "bias", "kv_lengths", "q_offset")
+cdef tuple NAMES = (
+    "query", "key", "value", "out", "lse", "weights", "logits", "mask", "bias", "kv_lengths", "q_offset",
+    "alibi_slopes", "sinks",
+)
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
 cdef object F32 = np.dtype(np.float32)
@@ -113,8 +117,8 @@ cdef class Plan:
         finally:
             end(&call)
 
-    cdef object fused(self, Call *call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                      bint return_lse, bint return_weights, out, num_threads):
+    cdef object fused(self, Call *call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths,
+                      q_offset, bint return_lse, bint return_weights, out, num_threads):
         cdef fov_attention_args *a = &call.args
         cdef object lse = None, weights = None
         query, key, value = take(call, QUERY, query), take(call, KEY, key), take(call, VALUE, value)
@@ -135,9 +139,8 @@ cdef class Plan:
             if type(bias) is not ndarray or code_of(bias.dtype) < 0:
                 bias = _validate.bias(bias)
             place_matrix(call, BIAS, &a.bias, bias, code_of(bias.dtype))
-        if return_lse or sinks is not None:
-            if not fov_activation_has_lse(self.activation):
-                _validate.refuse_lse("return_lse" if return_lse else "sinks", activation_names[self.activation])
+        if (return_lse or sinks is not None) and not fov_activation_has_lse(self.activation):
+            _validate.refuse_lse("return_lse" if return_lse else "sinks", activation_names[self.activation])
         if alibi_slopes is not None:
             acquire(call, ALIBI_SLOPES, _validate.per_head("alibi_slopes", alibi_slopes, a.n_q_heads))
             a.alibi_slopes = <const double *>call.buffers[ALIBI_SLOPES].buf

@@ -43,7 +43,9 @@ def get_isa():
 
 def status_name(int status):
     """Which error a status is, as far as Python treats them differently."""
-    return {FOV_ERROR_ISA_UNKNOWN: "isa_unknown", FOV_ERROR_ISA_UNAVAILABLE: "isa_unavailable"}.get(status, "other")
+    if status == FOV_ERROR_ISA_UNKNOWN:
+        return "isa_unknown"
+    return "isa_unavailable" if status == FOV_ERROR_ISA_UNAVAILABLE else "other"
 
 
 def status_message(int status):

@@ -48,7 +48,8 @@ cdef int check_sizes(Call *call) except -1:
         batch *= call.batch_shape[axis]
     if (batch * a.n_q_heads * a.q_len * max(widest, <double>a.kv_len) >= 9.2e18
             or batch * a.n_kv_heads * a.kv_len * widest >= 9.2e18):
-        _validate.refuse_sizes(batch_of(call), a.n_q_heads, a.n_kv_heads, a.q_len, a.kv_len, a.head_dim, a.value_dim)
+        _validate.refuse_sizes(
+            batch_of(call), a.n_q_heads, a.n_kv_heads, a.q_len, a.kv_len, a.head_dim, a.value_dim)
     return 0
 
 

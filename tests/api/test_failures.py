@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -58,6 +59,27 @@ def test_every_refusal_releases_its_buffers():
         with pytest.raises(ValueError, match="must"):
             foveate.attention(q, q, q, out=out, **options)
     assert (sys.getrefcount(q), sys.getrefcount(out)) == before
+
+
+def test_no_memory_for_the_result():
+    q = np.broadcast_to(np.float32(0), (2**50, 1))  # 4 PiB of output: beyond every address space
+    k = np.zeros((5, 1), np.float32)
+    with pytest.raises(MemoryError):
+        foveate.attention(q, k, k)
+
+
+def test_threads_do_not_share_a_workspace():
+    rng = np.random.default_rng(5)
+    inputs = [rng.standard_normal((2, n, 8)) for n in (3, 40, 130, 7)]
+    expected = [foveate.attention(x, x, x) for x in inputs]
+
+    def work(one):
+        return [foveate.attention(*[inputs[one]] * 3) for _ in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for one, results in enumerate(pool.map(work, range(4))):
+            for result in results:
+                np.testing.assert_array_equal(result, expected[one])
 
 
 def run(code, **environment):

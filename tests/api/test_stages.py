@@ -121,3 +121,15 @@ def test_stages_make_attention():
         weights = foveate.activate(foveate.scores(q, k), activation)
         expected = foveate.reference.attention(q, k, v, activation=activation)
         near(foveate.combine(weights, v), expected, foveate.combine(weights, np.abs(v)), n_terms=8 + 5 + 5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("hidden", [np.nan, np.inf])
+def test_weight_zero_leaves_its_value_out(hidden, dtype):
+    weights, value = np.ones((3, 4), dtype), rand(4, 2, dtype=dtype)
+    weights[:, 2] = 0
+    value[2] = hidden
+    output = foveate.combine(weights, value)
+    expected = foveate.reference.combine(weights, value)
+    assert np.all(np.isfinite(expected))
+    near(output, expected, np.sum(np.abs(value[[0, 1, 3]].astype(float)), axis=0), n_terms=4)

@@ -14,7 +14,7 @@ static void FOV_NAME(activation_sigmoid_init)(fov_block *b, const double *sinks)
 static void FOV_NAME(activation_sigmoid_weights)(fov_block *b)
 {
     const vr c = vr_set1((real)(-1.4426950408889634 * b->multiplier)), one = vr_set1(1);
-    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
 #pragma GCC unroll 4
     for (int64_t i = 0; i < n; i += VR_LANES)

@@ -11,14 +11,27 @@ static void FOV_NAME(activation_softmax_init)(fov_block *b, const double *sinks)
 {
     real *max = b->row_max, *sum = b->row_sum;
     for (int i = 0; i < b->n_lanes; i++) {
-        int sink = sinks && i < b->n_rows && sinks[i] != -(double)INFINITY;
-        max[i] = sink ? (real)(sinks[i] * 1.4426950408889634) : -(real)INFINITY;
-        sum[i] = sink ? 1 : 0;
+        int row = i / b->key_lanes, sink = sinks && row < b->n_rows && sinks[row] != -(double)INFINITY;
+        max[i] = sink ? (real)(sinks[row] * 1.4426950408889634) : -(real)INFINITY;
+        sum[i] = sink && i % b->key_lanes == 0 ? 1 : 0;
     }
 }
 
+/* The lanes of a row agree on one maximum. Once per tile of few rows: plain code. */
+FOV_INLINE vr FOV_NAME(softmax_share_max)(vr max, int key_lanes)
+{
+    real lane[VR_LANES];
+    vr_store(lane, max);
+    for (int i = 0; i < VR_LANES; i += key_lanes) {
+        real m = lane[i];
+        for (int j = 1; j < key_lanes; j++) m = lane[i + j] > m || m != m ? lane[i + j] : m;
+        for (int j = 0; j < key_lanes; j++) lane[i + j] = m;
+    }
+    return vr_load(lane);
+}
+
 /* The largest c * tile value of each lane. Four chains per vector: one alone is bound by the latency of max. */
-FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_keys, vr c, vr *max, const int n_vectors)
+FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_steps, vr c, vr *max, const int n_vectors)
 {
     const int n_lanes = n_vectors * VR_LANES;
     vr m[4][3];
@@ -27,12 +40,12 @@ FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_keys, vr c, v
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) m[i][j] = vr_set1(-(real)INFINITY);
     int k = 0;
-    for (; k + 4 <= n_keys; k += 4)
+    for (; k + 4 <= n_steps; k += 4)
 #pragma GCC unroll 4
         for (int i = 0; i < 4; i++)
 #pragma GCC unroll 3
             for (int j = 0; j < n_vectors; j++) m[i][j] = vr_max(vr_load(tile + (k + i) * n_lanes + j * VR_LANES), m[i][j]);
-    for (; k < n_keys; k++)
+    for (; k < n_steps; k++)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) m[0][j] = vr_max(vr_load(tile + k * n_lanes + j * VR_LANES), m[0][j]);
 #pragma GCC unroll 3
@@ -41,13 +54,14 @@ FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_keys, vr c, v
 
 FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
 {
-    const int n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
+    const int n_lanes = n_vectors * VR_LANES, n_steps = b->n_steps;
     const vr c = vr_set1((real)(b->multiplier * 1.4426950408889634)), none = vr_set1(-(real)INFINITY);
     real *tile = b->tile, *row_max = b->row_max, *row_sum = b->row_sum, *row_factor = b->row_factor;
     vr tile_max[3], minus_max[3], sum[3];
     int rescale = 0;
 
-    FOV_NAME(softmax_tile_max)(tile, n_keys, c, tile_max, n_vectors);
+    FOV_NAME(softmax_tile_max)(tile, n_steps, c, tile_max, n_vectors);
+    if (b->key_lanes > 1) tile_max[0] = FOV_NAME(softmax_share_max)(tile_max[0], b->key_lanes);
 #pragma GCC unroll 3
     for (int j = 0; j < n_vectors; j++) {
         vr m = vr_load(row_max + j * VR_LANES);
@@ -68,7 +82,7 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
         minus_max[j] = vr_sub(vr_zero(), m);
     }
 #pragma GCC unroll 2
-    for (int k = 0; k < n_keys; k++)
+    for (int k = 0; k < n_steps; k++)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) {
             real *p = tile + k * n_lanes + j * VR_LANES;
@@ -93,6 +107,10 @@ static int FOV_NAME(activation_softmax_tile)(fov_block *b)
 static void FOV_NAME(activation_softmax_finish)(fov_block *b)
 {
     real *sum = b->row_sum, *factor = b->row_factor;
+    for (int i = 0; b->key_lanes > 1 && i < b->n_lanes; i += b->key_lanes) {
+        for (int j = 1; j < b->key_lanes; j++) sum[i] += sum[i + j];
+        for (int j = 1; j < b->key_lanes; j++) sum[i + j] = sum[i];
+    }
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
         vr s = vr_load(sum + i);
         vr_store(factor + i, vr_select(vr_eq(s, vr_zero()), vr_zero(), vr_div(vr_set1(1), s))); /* an empty row is 0 */
@@ -106,9 +124,10 @@ static void FOV_NAME(activation_softmax_weights)(fov_block *b)
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
         vr m = vr_load((real *)b->row_max + i), factor = vr_load((real *)b->row_factor + i);
         m = vr_sub(vr_zero(), vr_select(vr_eq(m, none), vr_zero(), m));
-        for (int k = 0; k < b->n_keys; k++) {
+        for (int k = 0; k < b->n_steps; k++) {
             real *p = (real *)b->tile + (int64_t)k * b->n_lanes + i;
-            vr_store(p, vr_mul(FOV_NAME(exp2)(vr_fma(vr_load(p), c, m)), factor));
+            vr x = vr_load(p), w = vr_mul(FOV_NAME(exp2)(vr_fma(x, c, m)), factor);
+            vr_store(p, vr_select(vr_eq(x, none), vr_zero(), w)); /* masked: 0 even in a row that is NaN */
         }
     }
 }
@@ -132,8 +151,10 @@ static void FOV_NAME(activation_softmax_merge)(fov_block *into, fov_block *from)
 static void FOV_NAME(activation_softmax_lse)(const fov_block *b, double *lse)
 {
     const real *max = b->row_max, *sum = b->row_sum;
-    for (int i = 0; i < b->n_rows; i++)
-        lse[i] = sum[i] == 0 ? -(double)INFINITY : 0.69314718055994531 * ((double)max[i] + log2((double)sum[i]));
+    for (int row = 0; row < b->n_rows; row++) {
+        int i = row * b->key_lanes;
+        lse[row] = sum[i] == 0 ? -(double)INFINITY : 0.69314718055994531 * ((double)max[i] + log2((double)sum[i]));
+    }
 }
 
 #undef FOV_STALE_LIMIT

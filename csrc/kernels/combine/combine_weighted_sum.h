@@ -99,7 +99,8 @@ static void FOV_NAME(combine_weighted_sum_lanes_merge)(fov_block *into, fov_bloc
 FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key1, int row0, int64_t column, const int n_rows,
                                            const int n_vectors, int64_t tail)
 {
-    const real *weights = (const real *)b->tile + row0, *value = (const real *)b->value + column;
+    const int kl = b->key_lanes;
+    const real *weights = (const real *)b->tile + row0 * kl, *value = (const real *)b->value + column;
     real *out = (real *)b->accumulators + row0 * b->value_dim + column;
     vr sum[4][4];
 #pragma GCC unroll 4
@@ -112,9 +113,10 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
             x[j] = tail ? vr_load_n(value + k * b->value_ld, tail) : vr_load(value + k * b->value_ld + j * VR_LANES);
+        const real *w_key = weights + (int64_t)(k / kl) * b->n_lanes + k % kl;
 #pragma GCC unroll 4
         for (int r = 0; r < n_rows; r++) {
-            vr w = vr_set1(weights[(int64_t)k * b->n_lanes + r]);
+            vr w = vr_set1(w_key[r * kl]);
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++) sum[r][j] = vr_fma(x[j], w, sum[r][j]);
         }
@@ -131,7 +133,7 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
 FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, int key0, int key1, int row0, const int n_rows)
 {
     int64_t c = 0;
-    const int wide = FOV_ROWS_KEYS; /* 4 x 4 or, with 16 registers, 4 x 2 accumulators */
+    const int wide = FOV_ROWS_VECTORS; /* 4 x 4 or, with 16 registers, 4 x 2 accumulators */
     for (; c + wide * VR_LANES <= b->value_dim; c += wide * VR_LANES)
         FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, wide, 0);
     for (; c + VR_LANES <= b->value_dim; c += VR_LANES) FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, 1, 0);
@@ -154,8 +156,9 @@ static void FOV_NAME(combine_weighted_sum_rows_selected)(fov_block *b, const uin
     for (int k = 0; k < b->n_keys; k++) {
         const real *v = (const real *)b->value + k * b->value_ld;
         for (int r = 0; r < b->n_rows; r++) {
-            if (!(attend[(int64_t)(k / 32) * b->n_lanes + r] >> (k % 32) & 1u)) continue;
-            vr w = vr_set1(((const real *)b->tile)[(int64_t)k * b->n_lanes + r]);
+            int step = k / b->key_lanes, lane = r * b->key_lanes + k % b->key_lanes;
+            if (!(attend[(int64_t)(step / 32) * b->n_lanes + lane] >> (step % 32) & 1u)) continue;
+            vr w = vr_set1(((const real *)b->tile)[(int64_t)step * b->n_lanes + lane]);
             real *out = (real *)b->accumulators + r * b->value_dim;
             for (int64_t c = 0; c < b->value_dim; c += VR_LANES) {
                 int64_t n = b->value_dim - c < VR_LANES ? b->value_dim - c : VR_LANES;
@@ -168,7 +171,7 @@ static void FOV_NAME(combine_weighted_sum_rows_selected)(fov_block *b, const uin
 static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
 {
     for (int r = 0; r < b->n_rows; r++) {
-        real factor = ((const real *)b->row_factor)[r], *out = (real *)b->accumulators + r * b->value_dim;
+        real factor = ((const real *)b->row_factor)[r * b->key_lanes], *out = (real *)b->accumulators + r * b->value_dim;
         for (int64_t c = 0; c < b->value_dim; c++) out[c] *= factor;
     }
 }
@@ -176,7 +179,7 @@ static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
 static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block *from)
 {
     for (int r = 0; r < into->n_rows; r++) {
-        vr fa = vr_set1(((const real *)into->row_factor)[r]), fb = vr_set1(((const real *)from->row_factor)[r]);
+        vr fa = vr_set1(((const real *)into->row_factor)[r * into->key_lanes]), fb = vr_set1(((const real *)from->row_factor)[r * into->key_lanes]);
         real *a = (real *)into->accumulators + r * into->value_dim;
         const real *x = (const real *)from->accumulators + r * into->value_dim;
         for (int64_t c = 0; c < into->value_dim; c += VR_LANES) {

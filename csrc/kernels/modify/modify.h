@@ -4,7 +4,7 @@
 static void FOV_NAME(modify_scale)(fov_block *b)
 {
     const vr c = vr_set1((real)b->multiplier);
-    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
     for (int64_t i = 0; i < n; i += VR_LANES) vr_store(tile + i, vr_mul(vr_load(tile + i), c));
     b->multiplier = 1;
@@ -13,20 +13,23 @@ static void FOV_NAME(modify_scale)(fov_block *b)
 static void FOV_NAME(modify_softcap)(fov_block *b, double cap)
 {
     const vr c = vr_set1((real)(b->multiplier / cap)), back = vr_set1((real)cap);
-    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
     for (int64_t i = 0; i < n; i += VR_LANES)
         vr_store(tile + i, vr_mul(back, FOV_NAME(tanh)(vr_mul(vr_load(tile + i), c))));
     b->multiplier = 1;
 }
 
+/* A bias of -inf masks whatever the score is, NaN and inf included. */
 static void FOV_NAME(modify_add)(fov_block *b, const void *bias)
 {
-    const vr c = vr_set1((real)b->multiplier);
-    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    const vr c = vr_set1((real)b->multiplier), none = vr_set1(-(real)INFINITY);
+    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
-    for (int64_t i = 0; i < n; i += VR_LANES)
-        vr_store(tile + i, vr_fma(vr_load(tile + i), c, vr_load((const real *)bias + i)));
+    for (int64_t i = 0; i < n; i += VR_LANES) {
+        vr x = vr_load((const real *)bias + i);
+        vr_store(tile + i, vr_select(vr_eq(x, none), none, vr_fma(vr_load(tile + i), c, x)));
+    }
     b->multiplier = 1;
 }
 
@@ -42,8 +45,8 @@ static void FOV_NAME(modify_alibi)(fov_block *b, const double *slopes, const dou
         }
         vr slope = vr_load(slope_of), first = vr_load(first_of);
         real *p = (real *)b->tile + i;
-        for (int k = 0; k < b->n_keys; k++, p += b->n_lanes)
-            vr_store(p, vr_fma(vr_load(p), c, vr_mul(slope, vr_add(first, vr_set1((real)k)))));
+        for (int k = 0; k < b->n_steps; k++, p += b->n_lanes)
+            vr_store(p, vr_fma(vr_load(p), c, vr_mul(slope, vr_add(first, vr_set1((real)(k * b->key_lanes))))));
     }
     b->multiplier = 1;
 }
@@ -52,7 +55,7 @@ static void FOV_NAME(modify_mask)(fov_block *b, const uint32_t *attend)
 {
     const vr none = vr_set1(-(real)INFINITY);
     real *p = b->tile;
-    for (int k = 0; k < b->n_keys; k++) {
+    for (int k = 0; k < b->n_steps; k++) {
         const uint32_t *words = attend + (int64_t)(k / 32) * b->n_lanes;
         for (int i = 0; i < b->n_lanes; i += VR_LANES, p += VR_LANES)
             vr_store(p, vr_select(vr_bits(words + i, k % 32), vr_load(p), none));
@@ -63,19 +66,19 @@ static int FOV_NAME(modify_any_masked)(const fov_block *b)
 {
     const vr none = vr_set1(-(real)INFINITY);
     const real *tile = b->tile;
-    const int64_t n = (int64_t)b->n_keys * b->n_lanes;
+    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     vm found = vr_eq(vr_zero(), none);
     for (int64_t i = 0; i < n; i += VR_LANES) found = vr_m_or(found, vr_eq(vr_load(tile + i), none));
     return vr_any(found);
 }
 
-static void FOV_NAME(modify_unmasked)(const fov_block *b, uint32_t *attend)
+static void FOV_NAME(modify_differ)(const fov_block *b, double excluded, uint32_t *attend)
 {
     const real *tile = b->tile;
-    for (int k = 0; k < b->n_keys; k++)
+    for (int s = 0; s < b->n_steps; s++)
         for (int i = 0; i < b->n_lanes; i++) {
-            uint32_t *word = attend + (int64_t)(k / 32) * b->n_lanes + i, bit = 1u << (k % 32);
-            if (k % 32 == 0) *word = 0;
-            if (tile[(int64_t)k * b->n_lanes + i] != -(real)INFINITY) *word |= bit;
+            uint32_t *word = attend + (int64_t)(s / 32) * b->n_lanes + i, bit = 1u << (s % 32);
+            if (s % 32 == 0) *word = 0;
+            if (tile[(int64_t)s * b->n_lanes + i] != (real)excluded) *word |= bit;
         }
 }

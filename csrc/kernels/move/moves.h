@@ -1,5 +1,5 @@
 /* Between arrays of a storage type and contiguous reals. One body per move; the storage type is a constant argument, so each
- * instance folds to straight code. Contiguous f32, f16 and bf16 go through vectors, everything else element by element. */
+ * instance folds to straight code. Contiguous storage goes through vectors, everything else element by element. */
 
 FOV_INLINE real FOV_NAME(load_one)(const char *p, const int dtype)
 {
@@ -18,7 +18,9 @@ FOV_INLINE void FOV_NAME(store_one)(real x, char *p, const int dtype)
     memcpy(p, &h, 2);
 }
 
+/* LANES values of a storage type as one vector of reals, where there is a way (vectorised below). */
 #if FOV_REAL_BITS == 32
+FOV_INLINE int vf32_loads(const int dtype) { return dtype != FOV_F64; }
 FOV_INLINE vf32 vf32_load_as(const char *p, const int dtype)
 {
     return dtype == FOV_F32 ? vf32_load((const float *)p) : dtype == FOV_F16 ? vf32_load_f16(p) : vf32_load_bf16(p);
@@ -29,6 +31,18 @@ FOV_INLINE void vf32_store_as(char *p, vf32 v, const int dtype)
     else if (dtype == FOV_F16) vf32_store_f16(p, v);
     else vf32_store_bf16(p, v);
 }
+#else
+FOV_INLINE int vf64_loads(const int dtype) { return dtype == FOV_F64; }
+FOV_INLINE vf64 vf64_load_as(const char *p, const int dtype)
+{
+    (void)dtype;
+    return vf64_load((const double *)p);
+}
+FOV_INLINE void vf64_store_as(char *p, vf64 v, const int dtype)
+{
+    (void)dtype;
+    vf64_store((double *)p, v);
+}
 #endif
 
 FOV_INLINE int FOV_NAME(bytes_of)(const int dtype) { return dtype == FOV_F64 ? 8 : dtype == FOV_F32 ? 4 : 2; }
@@ -36,20 +50,16 @@ FOV_INLINE int FOV_NAME(bytes_of)(const int dtype) { return dtype == FOV_F64 ? 8
 FOV_INLINE void FOV_NAME(row_in)(const char *source, int64_t step, int64_t n, real *reals, const int dtype)
 {
     int64_t i = 0;
-#if FOV_REAL_BITS == 32
-    if (dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
-        for (; i + VF32_LANES <= n; i += VF32_LANES) vf32_store(reals + i, vf32_load_as(source + i * step, dtype));
-#endif
+    if (FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
+        for (; i + VR_LANES <= n; i += VR_LANES) vr_store(reals + i, FOV_VR(load_as)(source + i * step, dtype));
     for (; i < n; i++) reals[i] = FOV_NAME(load_one)(source + i * step, dtype);
 }
 
 FOV_INLINE void FOV_NAME(row_out)(const real *reals, int64_t n, char *target, int64_t step, const int dtype)
 {
     int64_t i = 0;
-#if FOV_REAL_BITS == 32
-    if (dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
-        for (; i + VF32_LANES <= n; i += VF32_LANES) vf32_store_as(target + i * step, vf32_load(reals + i), dtype);
-#endif
+    if (FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
+        for (; i + VR_LANES <= n; i += VR_LANES) FOV_VR(store_as)(target + i * step, vr_load(reals + i), dtype);
     for (; i < n; i++) FOV_NAME(store_one)(reals[i], target + i * step, dtype);
 }
 
@@ -59,17 +69,15 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
         int64_t s = 0;
         int all = 1;
         for (int i = 0; i < VR_LANES; i++) all &= lanes[lane0 + i] != NULL;
-#if FOV_REAL_BITS == 32
-        if (all && dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
-            for (; s + VF32_LANES <= n_steps; s += VF32_LANES) {
-                vf32 r[VF32_LANES];
+        if (all && FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
+            for (; s + VR_LANES <= n_steps; s += VR_LANES) {
+                vr r[VR_LANES];
 #pragma GCC unroll 16
-                for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load_as(lanes[lane0 + i] + s * step, dtype);
-                vf32_transpose(r);
+                for (int i = 0; i < VR_LANES; i++) r[i] = FOV_VR(load_as)(lanes[lane0 + i] + s * step, dtype);
+                vr_transpose(r);
 #pragma GCC unroll 16
-                for (int i = 0; i < VF32_LANES; i++) vf32_store(tile + (s + i) * n_lanes + lane0, r[i]);
+                for (int i = 0; i < VR_LANES; i++) vr_store(tile + (s + i) * n_lanes + lane0, r[i]);
             }
-#endif
         for (; s < n_steps; s++)
             for (int i = 0; i < VR_LANES; i++) {
                 const char *lane = lanes[lane0 + i];
@@ -84,17 +92,15 @@ FOV_INLINE void FOV_NAME(scatter)(const real *tile, int64_t n_steps, int n_lanes
         int64_t s = 0;
         int all = 1;
         for (int i = 0; i < VR_LANES; i++) all &= lanes[lane0 + i] != NULL;
-#if FOV_REAL_BITS == 32
-        if (all && dtype != FOV_F64 && step == FOV_NAME(bytes_of)(dtype))
-            for (; s + VF32_LANES <= n_steps; s += VF32_LANES) {
-                vf32 r[VF32_LANES];
+        if (all && FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
+            for (; s + VR_LANES <= n_steps; s += VR_LANES) {
+                vr r[VR_LANES];
 #pragma GCC unroll 16
-                for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load(tile + (s + i) * n_lanes + lane0);
-                vf32_transpose(r);
+                for (int i = 0; i < VR_LANES; i++) r[i] = vr_load(tile + (s + i) * n_lanes + lane0);
+                vr_transpose(r);
 #pragma GCC unroll 16
-                for (int i = 0; i < VF32_LANES; i++) vf32_store_as(lanes[lane0 + i] + s * step, r[i], dtype);
+                for (int i = 0; i < VR_LANES; i++) FOV_VR(store_as)(lanes[lane0 + i] + s * step, r[i], dtype);
             }
-#endif
         for (; s < n_steps; s++)
             for (int i = 0; i < VR_LANES; i++)
                 if (lanes[lane0 + i]) FOV_NAME(store_one)(tile[s * n_lanes + lane0 + i], lanes[lane0 + i] + s * step, dtype);

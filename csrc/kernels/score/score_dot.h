@@ -58,56 +58,79 @@ static void FOV_NAME(score_dot_lanes)(fov_block *b)
     }
 }
 
-/* rows: vectors run along head_dim; n_keys x n_rows accumulators share their loads, then each is summed over its lanes. */
-FOV_INLINE void FOV_NAME(score_dot_few)(const fov_block *b, int key0, int row0, const int n_keys, const int n_rows)
+/* rows: vectors run along head_dim. One vector of the tile, n_rows x n_keys = LANES logits, is LANES accumulators that share
+ * their loads and are summed over their lanes together. K rows stream from memory: 16 rows ahead are asked for early. */
+#define FOV_PREFETCH_KEYS 16
+
+FOV_INLINE void FOV_NAME(score_dot_few)(const real *key, int64_t key_ld, const real *query, int64_t head_dim, real *logits,
+                                        const int n_rows, const int n_keys)
 {
-    const real *key = (const real *)b->key + key0 * b->key_ld, *query = (const real *)b->query + row0 * b->head_dim;
-    const int64_t head_dim = b->head_dim, whole = head_dim - head_dim % VR_LANES;
-    vr sum[4][4];
-#pragma GCC unroll 4
-    for (int k = 0; k < n_keys; k++)
-#pragma GCC unroll 4
-        for (int r = 0; r < n_rows; r++) sum[k][r] = vr_zero();
+    const int64_t whole = head_dim - head_dim % VR_LANES;
+    vr sum[VR_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < VR_LANES; i++) sum[i] = vr_zero();
     for (int64_t d = 0; d < whole; d += VR_LANES) {
-        vr x[4];
-#pragma GCC unroll 4
-        for (int k = 0; k < n_keys; k++) x[k] = vr_load(key + k * b->key_ld + d);
-#pragma GCC unroll 4
-        for (int r = 0; r < n_rows; r++) {
-            vr q = vr_load(query + r * head_dim + d);
-#pragma GCC unroll 4
-            for (int k = 0; k < n_keys; k++) sum[k][r] = vr_fma(x[k], q, sum[k][r]);
+#pragma GCC unroll 16
+        for (int k = 0; k < n_keys; k++) {
+            vr x = vr_load(key + k * key_ld + d);
+            vec_prefetch(key + (k + FOV_PREFETCH_KEYS) * key_ld + d);
+#pragma GCC unroll 8
+            for (int r = 0; r < n_rows; r++) sum[r * n_keys + k] = vr_fma(x, vr_load(query + r * head_dim + d), sum[r * n_keys + k]);
         }
     }
     if (whole < head_dim) {
-#pragma GCC unroll 4
+#pragma GCC unroll 16
         for (int k = 0; k < n_keys; k++) {
-            vr x = vr_load_n(key + k * b->key_ld + whole, head_dim - whole);
-#pragma GCC unroll 4
+            vr x = vr_load_n(key + k * key_ld + whole, head_dim - whole);
+#pragma GCC unroll 8
             for (int r = 0; r < n_rows; r++)
-                sum[k][r] = vr_fma(x, vr_load_n(query + r * head_dim + whole, head_dim - whole), sum[k][r]);
+                sum[r * n_keys + k] = vr_fma(x, vr_load_n(query + r * head_dim + whole, head_dim - whole), sum[r * n_keys + k]);
         }
     }
-    real *tile = (real *)b->tile + (int64_t)key0 * b->n_lanes + row0;
-#pragma GCC unroll 4
-    for (int k = 0; k < n_keys; k++)
-#pragma GCC unroll 4
-        for (int r = 0; r < n_rows; r++) tile[k * b->n_lanes + r] = vr_hsum(sum[k][r]);
+    vr_store(logits, vr_sums(sum));
+}
+
+FOV_INLINE void FOV_NAME(score_dot_steps)(const fov_block *b, const int n_rows, const int n_keys)
+{
+    const real *key = b->key, *query = b->query;
+    real *tile = b->tile;
+    int step = 0;
+    for (; (step + 1) * n_keys <= b->n_keys; step++)
+        for (int i = 0; i < b->n_lanes; i += VR_LANES) /* more than one vector only where rows > LANES: n_keys is 1 then */
+            FOV_NAME(score_dot_few)(key + step * n_keys * b->key_ld, b->key_ld, query + i / n_keys * b->head_dim, b->head_dim,
+                                    tile + step * b->n_lanes + i, n_rows, n_keys);
+    if (step == b->n_steps) return;
+    for (int i = 0; i < b->n_lanes; i++) tile[step * b->n_lanes + i] = 0;
+    for (int k = step * n_keys; k < b->n_keys; k++) /* the last keys, too few for a step */
+        for (int r = 0; r < b->n_rows; r++) {
+            vr sum = vr_zero();
+            for (int64_t d = 0; d < b->head_dim; d += VR_LANES) {
+                int64_t n = b->head_dim - d < VR_LANES ? b->head_dim - d : VR_LANES;
+                sum = vr_fma(vr_load_n(key + k * b->key_ld + d, n), vr_load_n(query + r * b->head_dim + d, n), sum);
+            }
+            tile[step * b->n_lanes + r * n_keys + k % n_keys] = vr_hsum(sum);
+        }
 }
 
 static void FOV_NAME(score_dot_rows)(fov_block *b)
 {
-    int k = 0;
-    real *tile = b->tile;
-    for (int i = 0; i < b->n_keys; i++) /* lanes without a row stay defined */
-        for (int r = b->n_rows; r < b->n_lanes; r++) tile[(int64_t)i * b->n_lanes + r] = 0;
-    for (; k + FOV_ROWS_KEYS <= b->n_keys; k += FOV_ROWS_KEYS) {
-        int r = 0;
-        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(score_dot_few)(b, k, r, FOV_ROWS_KEYS, 4);
-        for (; r < b->n_rows; r++) FOV_NAME(score_dot_few)(b, k, r, FOV_ROWS_KEYS, 1);
+    switch (b->key_lanes) {
+    case 1: FOV_NAME(score_dot_steps)(b, VR_LANES, 1); break;
+#if VR_LANES >= 2
+    case 2: FOV_NAME(score_dot_steps)(b, VR_LANES / 2, 2); break;
+#endif
+#if VR_LANES >= 4
+    case 4: FOV_NAME(score_dot_steps)(b, VR_LANES / 4, 4); break;
+#endif
+#if VR_LANES >= 8
+    case 8: FOV_NAME(score_dot_steps)(b, VR_LANES / 8, 8); break;
+#endif
+#if VR_LANES >= 16
+    case 16: FOV_NAME(score_dot_steps)(b, VR_LANES / 16, 16); break;
+#endif
     }
-    for (; k < b->n_keys; k++)
-        for (int r = 0; r < b->n_rows; r++) FOV_NAME(score_dot_few)(b, k, r, 1, 1);
 }
+
+#undef FOV_PREFETCH_KEYS
 
 #define FOV_SCORE_ENTRY_dot {.lanes = FOV_NAME(score_dot_lanes), .rows = FOV_NAME(score_dot_rows)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ from foveate.error_bound import bounds, worst_ratio
 
 from .bench_cases import GRID, BenchCase
 from .console import add_row, console, json_option, print_json, progress, seconds, table
-from .timing import blas_threads, geometric_mean, interleaved, numpy_attention, summary, torch_attention
+from .timing import blas_threads, interleaved, numpy_attention, summary, torch_attention
 
 PEERS = ("numpy", "torch")
 SAMPLED_ROWS = 16
@@ -125,7 +126,7 @@ def _print(rows: list[dict[str, Any]], peers: list[str], n_threads: int, numpy_t
     out = console()
     out.print(shown)
     for peer in peers:
-        mean = geometric_mean([row["ratio"][peer] for row in rows])
+        mean = statistics.geometric_mean([row["ratio"][peer] for row in rows])
         out.print(f"x {peer}: its median time over foveate's; geometric mean {mean:.2f}.")
     if "numpy" in peers:
         out.print(f"NumPy ran on {numpy_threads}.")

@@ -163,7 +163,7 @@ def cut(axes: tuple[int, ...], cost: float, block: int) -> Iterator[Slices]:
     Axes before the cut are walked one by one, axes after it are whole; the last axis is cut at multiples of
     ``block``.
 
-    >>> [tuple((s.start, s.stop) for s in c) for c in cut((3, 2, 100), 0.004, 10)]
+    >>> [tuple((s.start, s.stop) for s in c) for c in cut((3, 2, 100), 0.002, 10)]
     [((0, 2), (0, 2), (0, 100)), ((2, 3), (0, 2), (0, 100))]
     """
     if math.prod(axes) == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -44,18 +43,22 @@ def summary(times: list[float]) -> dict[str, float]:
 def numpy_attention(
     query: Array, key: Array, value: Array, *, scale: float, attend: Array | None = None
 ) -> Array:
-    """softmax(scale Q K^T) V with the whole matrix of logits, as one writes it in NumPy."""
-    group = query.shape[-3] // key.shape[-3] if query.ndim > 2 else 1
-    if group > 1:
-        key, value = np.repeat(key, group, axis=-3), np.repeat(value, group, axis=-3)
-    logits = np.matmul(query, np.swapaxes(key, -1, -2))
+    """softmax(scale Q K^T) V with the whole matrix of logits, as one writes it in NumPy.
+
+    Query heads of one group are rows of one product, so keys and values are not copied for each; ``attend``
+    is for groups of one.
+    """
+    *batch, n_q_heads, q_len, head_dim = query.shape if query.ndim > 2 else (1, *query.shape)
+    n_kv_heads = key.shape[-3] if key.ndim > 2 else 1
+    rows = query.reshape(*batch, n_kv_heads, n_q_heads // n_kv_heads * q_len, head_dim)
+    logits = np.matmul(rows, np.swapaxes(key, -1, -2))
     logits *= np.asarray(scale, logits.dtype)
     if attend is not None:
         logits = np.where(attend, logits, -np.inf)
     logits -= logits.max(axis=-1, keepdims=True)
     np.exp(logits, out=logits)
     logits /= logits.sum(axis=-1, keepdims=True)
-    return np.asarray(np.matmul(logits, value))
+    return np.asarray(np.matmul(logits, value).reshape(*query.shape[:-1], value.shape[-1]))
 
 
 @contextmanager
@@ -74,23 +77,14 @@ def torch_attention(query: Array, key: Array, value: Array, *, causal: bool) -> 
     """A call of torch's scaled_dot_product_attention on the same memory; ImportError without torch."""
     import torch  # type: ignore[import-not-found, unused-ignore]
 
-    tensors = [torch.from_numpy(array) for array in (query, key, value)]
+    q, k, v = (torch.from_numpy(array) for array in (query, key, value))
     grouped = query.shape[-3] != key.shape[-3]
 
     def call() -> Array:
         with torch.inference_mode():
             result = torch.nn.functional.scaled_dot_product_attention(
-                *tensors, is_causal=causal, enable_gqa=grouped
+                q, k, v, is_causal=causal, enable_gqa=grouped
             )
         return np.asarray(result.numpy())
 
     return call
-
-
-def geometric_mean(values: list[float]) -> float:
-    """The mean that suits ratios.
-
-    >>> geometric_mean([0.5, 2.0])
-    1.0
-    """
-    return math.exp(sum(map(math.log, values)) / len(values))
