@@ -20,15 +20,30 @@ static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }
 
+/* Whoever comes next folds a positive multiplier of ordinary size into its own arithmetic; 0, negative, huge and tiny ones go
+ * first, since they would turn -inf around, or overflow, or vanish. */
+static void fold_range(const fov_task *t, fov_query_block *q)
+{
+    const fov_kernels *kernels = t->plan->kernels;
+    double m = q->block.multiplier;
+    if (m == 1 || (m > 4 * kernels->least && m < kernels->largest / 4)) return; /* 4: room for log2(e) */
+    kernels->modify.scale(&q->block);
+}
+
 static void modify(fov_task *t, fov_query_block *q, int64_t key)
 {
     const fov_attention_args *a = t->plan->args;
-    const fov_modifiers *m = &t->plan->kernels->modify;
-    if (a->softcap > 0) m->softcap(&q->block, a->softcap);
+    const fov_kernels *kernels = t->plan->kernels;
+    const fov_modifiers *m = &kernels->modify;
+    /* beyond the roots of the range neither x / cap nor cap * tanh would keep its digits, and nothing is capped there */
+    if (a->softcap > 0 && a->softcap * a->softcap < kernels->largest) {
+        fold_range(t, q);
+        m->softcap(&q->block, a->softcap);
+    }
+    if (t->bias || a->alibi_slopes) fold_range(t, q);
     if (t->bias) add_bias(t, q, key);
     if (a->alibi_slopes) add_alibi(t, q, key);
-    /* the activation folds a positive multiplier into its own arithmetic; any other sign would turn -inf around */
-    if (!(q->block.multiplier > 0)) m->scale(&q->block);
+    fold_range(t, q);
 }
 
 int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)

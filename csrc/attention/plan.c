@@ -53,8 +53,9 @@ static fov_status check(const fov_attention_args *a)
     if (a->stages == FOV_STAGE_ACTIVATION && rows && keys && (!a->logits.data || !a->weights.data)) return FOV_ERROR_ARGUMENT;
     if (a->stages == FOV_STAGE_COMBINE && rows && keys && !a->weights.data) return FOV_ERROR_ARGUMENT;
 
-    int64_t n = product(product(a->n_q_heads, a->q_len), a->kv_len + 1); /* also bounds every task and weight count */
-    for (int i = 0; i < a->n_batch_axes; i++) n = a->batch_shape[i] < 0 ? -1 : product(n, a->batch_shape[i] ? a->batch_shape[i] : 1);
+    /* bounds every count of rows, weights and tasks; axes of length 0 count as 1 so that no partial product overflows either */
+    int64_t n = product(product(a->n_q_heads + !a->n_q_heads, a->q_len + !a->q_len), a->kv_len + !a->kv_len);
+    for (int i = 0; i < a->n_batch_axes; i++) n = product(n, a->batch_shape[i] + !a->batch_shape[i]);
     if (n < 0 || a->head_dim > INT32_MAX || a->value_dim > INT32_MAX) return FOV_ERROR_OVERFLOW;
     return FOV_OK;
 }

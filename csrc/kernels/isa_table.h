@@ -1,4 +1,5 @@
 /* The table of one ISA. An isa/isa_<name>.c defines FOV_ISA_NAME and its vec.h switch, then includes this. */
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>

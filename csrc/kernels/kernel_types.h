@@ -104,6 +104,7 @@ typedef struct fov_moves {
 
 typedef struct fov_kernels {
     int real_bytes;   /* 4 or 8 */
+    double least, largest; /* normal positive reals */
     int vector_lanes; /* reals per vector */
     int max_vectors;  /* the widest tile is max_vectors * vector_lanes queries */
     fov_score score[FOV_N_SCORES];

@@ -29,6 +29,8 @@
 
 static const fov_kernels FOV_NAME(kernels) = {
     .real_bytes = sizeof(real),
+    .least = FOV_REAL_BITS == 64 ? DBL_MIN : FLT_MIN,
+    .largest = FOV_REAL_BITS == 64 ? DBL_MAX : FLT_MAX,
     .vector_lanes = VR_LANES,
     .max_vectors = 3,
     .score = {

@@ -1,4 +1,4 @@
-/* The one door to threads. Backends: OpenMP, a pthreads pool (also the refuge of forked children), none. */
+/* The one door to threads. Backends: a pthreads pool (the default, and the refuge of forked children), OpenMP, none. */
 #ifndef FOV_PARALLEL_H
 #define FOV_PARALLEL_H
 

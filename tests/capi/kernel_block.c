@@ -46,20 +46,29 @@ void kernel_block_init(kernel_block *b, suite *suite, int by_rows)
     int v = kernels->vector_lanes;
     *b = (kernel_block){0};
     block->n_keys = (int)PICK(random, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, FOV_MAX_TILE_KEYS);
-    block->n_lanes = v * (int)(1 + random_below(random, kernels->max_vectors));
-    block->n_rows = random_below(random, 3) ? (int)(1 + random_below(random, block->n_lanes)) : block->n_lanes;
+    block->key_lanes = 1;
+    if (by_rows) { /* 1, 2, 4 or 8 rows share the lanes of a vector evenly */
+        block->n_rows = (int)(1 + random_below(random, 8));
+        int padded = block->n_rows > 4 ? 8 : block->n_rows > 2 ? 4 : block->n_rows;
+        block->key_lanes = padded < v ? v / padded : 1;
+        block->n_lanes = padded * block->key_lanes;
+    } else {
+        block->n_lanes = v * (int)(1 + random_below(random, kernels->max_vectors));
+        block->n_rows = random_below(random, 3) ? (int)(1 + random_below(random, block->n_lanes)) : block->n_lanes;
+    }
+    block->n_steps = (block->n_keys + block->key_lanes - 1) / block->key_lanes;
     block->head_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128);
     block->value_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128);
     block->key_ld = block->head_dim + PICK(random, 0, 0, 1, 7);
     block->value_ld = block->value_dim + PICK(random, 0, 0, 1, 7);
     block->multiplier = 1;
-    int64_t rows = by_rows ? block->n_rows : block->n_lanes;
+    int64_t rows = block->n_lanes / block->key_lanes;
     const int64_t sizes[N_ARRAYS] = {
-        [TILE] = (int64_t)block->n_keys * block->n_lanes,
+        [TILE] = (int64_t)block->n_steps * block->n_lanes,
         [QUERY] = rows * block->head_dim,
         [KEY] = (block->n_keys - 1) * block->key_ld + block->head_dim,
         [VALUE] = (block->n_keys - 1) * block->value_ld + block->value_dim,
-        [ACCUMULATORS] = rows * block->value_dim,
+        [ACCUMULATORS] = (by_rows ? block->n_rows : rows) * block->value_dim,
         [ROW_MAX] = block->n_lanes,
         [ROW_SUM] = block->n_lanes,
         [ROW_FACTOR] = block->n_lanes,
@@ -82,13 +91,19 @@ void kernel_block_free(kernel_block *b)
 
 uint32_t *random_attend(suite *suite, const fov_block *block)
 {
-    size_t n = (size_t)((block->n_keys + 31) / 32) * (size_t)block->n_lanes;
+    size_t n = (size_t)((block->n_steps + 31) / 32) * (size_t)block->n_lanes;
     uint32_t *attend = malloc(n * sizeof *attend);
     for (size_t i = 0; i < n; i++) attend[i] = (uint32_t)random_bits(&suite->random);
     return attend;
 }
 
-int attends(const fov_block *block, const uint32_t *attend, int key, int lane)
+int attends(const fov_block *block, const uint32_t *attend, int64_t at)
 {
-    return (int)(attend[(key / 32) * block->n_lanes + lane] >> (key % 32) & 1u);
+    int64_t step = at / block->n_lanes, lane = at % block->n_lanes;
+    return (int)(attend[step / 32 * block->n_lanes + lane] >> (step % 32) & 1u);
+}
+
+int64_t tile_at(const fov_block *block, int key, int row)
+{
+    return (int64_t)(key / block->key_lanes) * block->n_lanes + row * block->key_lanes + key % block->key_lanes;
 }

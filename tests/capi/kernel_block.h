@@ -43,9 +43,12 @@ wide *reals_copy(const suite *suite, const guarded *memory);
 
 wide gamma_of(int64_t n, wide u); /* n u / (1 - n u) */
 
-/* attend words [keys / 32][lane] with random bits; free() them. */
+/* attend words [steps / 32][lane] with random bits; free() them. */
 uint32_t *random_attend(suite *suite, const fov_block *block);
-int attends(const fov_block *block, const uint32_t *attend, int key, int lane);
+int attends(const fov_block *block, const uint32_t *attend, int64_t at); /* the bit of element `at` of the tile */
+
+/* Where the tile holds the logit of a key and a row. */
+int64_t tile_at(const fov_block *block, int key, int row);
 
 void test_scores(suite *suite);
 void test_modifiers(suite *suite);

@@ -21,7 +21,7 @@ typedef struct scene {
     double *sinks;            /* one per row, NULL = none */
 } scene;
 
-static int64_t tile_size(const scene *s) { return (int64_t)s->first.block.n_keys * s->first.block.n_lanes; }
+static int64_t tile_size(const scene *s) { return (int64_t)s->first.block.n_steps * s->first.block.n_lanes; }
 
 static void multiply_by_factor(scene *s, int tile, const fov_block *state)
 {
@@ -42,20 +42,20 @@ static void run_tiles(scene *s, fov_block *state, int begin, int end, const doub
     }
 }
 
-/* What a lane should hold; weights in the order of the keys of all tiles. */
-typedef struct lane {
+/* What a row should hold; weights in the order of the keys of all tiles. */
+typedef struct row {
     wide weights[MAX_TILES * FOV_MAX_TILE_KEYS], lse, relative, absolute, lse_bound;
     int has_nan;
-} lane;
+} row;
 
 static wide logit_of(const scene *s, int j, int i)
 {
     int n_keys = s->first.block.n_keys;
-    int64_t at = (int64_t)(j % n_keys) * s->first.block.n_lanes + i;
+    int64_t at = tile_at(&s->first.block, j % n_keys, i);
     return real_get(s->suite, s->logits[j / n_keys].data, at) * (wide)s->multiplier;
 }
 
-static void expect_lane(const scene *s, const char *name, int i, lane *want)
+static void expect_row(const scene *s, const char *name, int i, row *want)
 {
     int n = s->n_tiles * s->first.block.n_keys, softmax = strcmp(name, "softmax") == 0;
     wide u = s->suite->u, e_exp = 4 * u, sink = s->sinks ? (wide)s->sinks[i] : -(wide)INFINITY;
@@ -80,20 +80,22 @@ static void expect_lane(const scene *s, const char *name, int i, lane *want)
     if (!softmax) return;
     if (s->sinks) row_sum += expl(sink - row_max);
     for (int j = 0; j < n; j++)
-        if (want->weights[j] != 0) want->weights[j] /= row_sum;
+        if (logit_of(s, j, i) != -(wide)INFINITY) want->weights[j] /= row_sum; /* masked: 0 even in a NaN row */
     want->lse = row_sum == 0 ? -(wide)INFINITY : row_max + logl(row_sum);
     wide factors = n_factors * (e_exp + 2 * u + 2 * u * largest);
     want->relative = 2 * logit_error + 2 * e_exp + 2 * gamma_of(n + 1, u) + factors;
     want->lse_bound = logit_error + e_exp + gamma_of(n + 1, u) + factors + 5 * u * (fabsl(want->lse) + logl(n + 1));
 }
 
-static void check_weights(const scene *s, const lane *want, int i, int tile, const wide *got, const char *what)
+/* The weights that a tile leaves may be 0 * NaN at masked keys of a NaN row: the driver leaves those keys out. */
+static void check_weights(const scene *s, const row *want, int i, int tile, const wide *got, int final)
 {
     const fov_block *block = &s->first.block;
     for (int k = 0; k < block->n_keys; k++) {
         wide w = want->weights[tile * block->n_keys + k];
-        if (w == 0 && want->has_nan) continue; /* 0 * NaN: the driver leaves masked keys of such rows out */
-        check_close(got[(int64_t)k * block->n_lanes + i], w, want->relative * w + want->absolute, what, k, i);
+        if (w == 0 && want->has_nan && !final) continue;
+        const char *what = final ? "final weights" : "tile weights";
+        check_close(got[tile_at(block, k, i)], w, want->relative * w + want->absolute, what, k, i);
     }
 }
 
@@ -102,7 +104,7 @@ static void check_scene(scene *s, const char *name)
     fov_block *state = &s->first.block;
     double *lse = calloc((size_t)state->n_lanes, sizeof *lse);
     wide *again[MAX_TILES];
-    lane want = {.lse = 0};
+    row want = {.lse = 0};
     if (s->activation->has_lse) RUN(s->suite, s->activation->lse(state, lse));
     for (int tile = 0; tile < s->n_tiles; tile++) {
         memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
@@ -111,10 +113,10 @@ static void check_scene(scene *s, const char *name)
         again[tile] = reals_copy(s->suite, &s->first.memory[TILE]);
     }
     for (int i = 0; i < state->n_rows && !check_failed(); i++) {
-        expect_lane(s, name, i, &want);
+        expect_row(s, name, i, &want);
         for (int tile = 0; tile < s->n_tiles; tile++) {
-            check_weights(s, &want, i, tile, s->weights[tile], "tile weights");
-            check_weights(s, &want, i, tile, again[tile], "final weights");
+            check_weights(s, &want, i, tile, s->weights[tile], 0);
+            check_weights(s, &want, i, tile, again[tile], 1);
         }
         if (s->activation->has_lse) check_close(lse[i], want.lse, want.lse_bound, "lse", i, 0);
     }
@@ -136,9 +138,16 @@ static void fill_logits(scene *s, double magnitude, int specials)
             if (kind == 3) real_set(s->suite, memory->data, i, (double)(20 * tile) + random_uniform(random, -1, 1));
         }
     }
-    if (specials < 2) return;
-    guarded *memory = &s->logits[random_below(random, s->n_tiles)];
-    real_set(s->suite, memory->data, random_below(random, tile_size(s)), specials == 2 ? NAN : INFINITY);
+    if (specials >= 2) {
+        guarded *memory = &s->logits[random_below(random, s->n_tiles)];
+        real_set(s->suite, memory->data, random_below(random, tile_size(s)), specials == 2 ? NAN : INFINITY);
+    }
+    const fov_block *block = &s->first.block;
+    int n_padded = block->n_steps * block->key_lanes; /* what the last step has too much is masked */
+    for (int tile = 0; tile < s->n_tiles; tile++)
+        for (int k = block->n_keys; k < n_padded; k++)
+            for (int i = 0; i < block->n_lanes / block->key_lanes; i++)
+                real_set(s->suite, s->logits[tile].data, tile_at(block, k, i), -INFINITY);
 }
 
 static void run_scene(suite *suite, int index, int repeat)
@@ -146,7 +155,7 @@ static void run_scene(suite *suite, int index, int repeat)
     random_state *random = &suite->random;
     scene s = {.suite = suite, .activation = &suite->kernels->activation[index]};
     const char *name = fov_activation_name(index);
-    kernel_block_init(&s.first, suite, 0);
+    kernel_block_init(&s.first, suite, repeat % 5 == 0);
     kernel_block_init(&s.second, suite, 0);
     fov_block *state = &s.first.block, *other = &s.second.block;
     s.n_tiles = 1 + (int)random_below(random, MAX_TILES);
@@ -158,9 +167,9 @@ static void run_scene(suite *suite, int index, int repeat)
         for (int i = 0; i < state->n_rows; i++) s.sinks[i] = random_uniform(random, -20, 20);
     }
     for (int tile = 0; tile < s.n_tiles; tile++) s.weights[tile] = calloc((size_t)tile_size(&s), sizeof(wide));
-    check_begin("%s %s activation %s keys %d lanes %d rows %d tiles %d + %d multiplier %g specials %d%s", suite->isa->name,
-                dtype_name(suite->real), name, state->n_keys, state->n_lanes, state->n_rows, s.n_first, s.n_tiles - s.n_first,
-                s.multiplier, repeat % 4, s.sinks ? " sinks" : "");
+    check_begin("%s %s activation %s keys %d lanes %d / %d rows %d tiles %d + %d multiplier %g specials %d%s", suite->isa->name,
+                dtype_name(suite->real), name, state->n_keys, state->n_lanes, state->key_lanes, state->n_rows, s.n_first,
+                s.n_tiles - s.n_first, s.multiplier, repeat % 4, s.sinks ? " sinks" : "");
 
     guarded states[3]; /* the second state has the shape of the first */
     for (int i = 0; i < 3; i++) states[i] = reals_new(suite, state->n_lanes);
@@ -194,5 +203,5 @@ static void run_scene(suite *suite, int index, int repeat)
 void test_activations(suite *suite)
 {
     for (int index = 0; index < FOV_N_ACTIVATIONS; index++)
-        for (int repeat = 0; repeat < 120; repeat++) run_scene(suite, index, repeat);
+        for (int repeat = 0; repeat < 150; repeat++) run_scene(suite, index, repeat);
 }

@@ -19,8 +19,8 @@ static void check_sum(suite *suite, const kernel_block *b, int by_rows, const wi
             int64_t at = accumulator(block, by_rows, lane, column);
             wide sum = before[at], size = fabsl(before[at]);
             for (int k = 0; k < block->n_keys; k++) {
-                if (attend && !attends(block, attend, k, lane)) continue;
-                wide term = real_get(suite, block->tile, (int64_t)k * block->n_lanes + lane) *
+                if (attend && !attends(block, attend, tile_at(block, k, lane))) continue;
+                wide term = real_get(suite, block->tile, tile_at(block, k, lane)) *
                             real_get(suite, block->value, k * block->value_ld + column);
                 sum += term;
                 size += fabsl(term);
@@ -81,7 +81,7 @@ static void test_rescale(suite *suite, const fov_accumulate *entry, int combine,
     for (int lane = 0; lane < block->n_rows; lane++)
         for (int64_t column = 0; column < block->value_dim; column++) {
             int64_t at = accumulator(block, by_rows, lane, column);
-            wide want = before[at] * real_get(suite, block->row_factor, lane);
+            wide want = before[at] * real_get(suite, block->row_factor, lane * block->key_lanes);
             check_close(real_get(suite, block->accumulators, at), want, suite->u * fabsl(want) + suite->flushed, "accumulators",
                         lane, column);
         }
@@ -104,8 +104,8 @@ static void test_merge(suite *suite, const fov_accumulate *entry, int combine, i
     for (int lane = 0; lane < block->n_rows; lane++)
         for (int64_t column = 0; column < block->value_dim; column++) {
             int64_t at = accumulator(block, by_rows, lane, column);
-            wide a = before[at] * real_get(suite, block->row_factor, lane);
-            wide x = real_get(suite, other.data, at) * real_get(suite, factor.data, lane);
+            wide a = before[at] * real_get(suite, block->row_factor, lane * block->key_lanes);
+            wide x = real_get(suite, other.data, at) * real_get(suite, factor.data, lane * block->key_lanes);
             wide bound = gamma_of(2, suite->u) * (fabsl(a) + fabsl(x)) + 3 * suite->flushed;
             check_close(real_get(suite, block->accumulators, at), a + x, bound, "accumulators", lane, column);
         }

@@ -19,7 +19,7 @@ static void check_dot(suite *suite, const kernel_block *b, int by_rows)
                 size += fabsl(term);
             }
             wide bound = gamma_of(head_dim + 1, suite->u) * size + (wide)head_dim * suite->flushed;
-            check_close(real_get(suite, block->tile, (int64_t)k * block->n_lanes + lane), sum, bound, "tile", k, lane);
+            check_close(real_get(suite, block->tile, tile_at(block, k, lane)), sum, bound, "tile", k, lane);
         }
 }
 
@@ -59,7 +59,7 @@ typedef struct modifier {
 
 typedef enum pass { SCALE, SOFTCAP, ADD, ALIBI, MASK, N_PASSES } pass;
 
-static expected expect(const suite *suite, const fov_block *block, const modifier *m, pass pass, wide x, int key, int lane)
+static expected expect(const suite *suite, const fov_block *block, const modifier *m, pass pass, wide x, int step, int lane)
 {
     wide u = suite->u, c = (wide)m->multiplier, bias, slope, distance;
     switch (pass) {
@@ -69,14 +69,15 @@ static expected expect(const suite *suite, const fov_block *block, const modifie
         x = (wide)m->cap * tanhl(x * c / (wide)m->cap);
         return (expected){x, (wide)m->cap * 4 * u + gamma_of(4, u) * fabsl(x)};
     case ADD:
-        bias = real_get(suite, m->bias.data, (int64_t)key * block->n_lanes + lane);
+        bias = real_get(suite, m->bias.data, (int64_t)step * block->n_lanes + lane);
+        if (bias == -(wide)INFINITY) return (expected){bias, 0}; /* masks whatever the score is, NaN included */
         return (expected){x * c + bias, gamma_of(3, u) * (fabsl(x * c) + fabsl(bias))};
     case ALIBI:
         slope = dtype_load(m->slopes.data + lane * 8, FOV_F64);
-        distance = dtype_load(m->distance.data + lane * 8, FOV_F64) + key;
+        distance = dtype_load(m->distance.data + lane * 8, FOV_F64) + step * block->key_lanes;
         return (expected){x * c + slope * distance,
                           gamma_of(4, u) * (fabsl(x * c) + fabsl(slope * distance))}; /* slope, product, sum */
-    default: return (expected){attends(block, m->attend, key, lane) ? x : -(wide)INFINITY, 0};
+    default: return (expected){attends(block, m->attend, (int64_t)step * block->n_lanes + lane) ? x : -(wide)INFINITY, 0};
     }
 }
 
@@ -111,20 +112,21 @@ static void sprinkle(suite *suite, const guarded *memory)
     for (int i = 0; i < 8; i++) real_set(suite, memory->data, random_below(&suite->random, n), specials[i]);
 }
 
-static void check_unmasked(suite *suite, const fov_block *block)
+/* The bits of the elements that are not `excluded`, and whether some logit is masked. */
+static void check_differ(suite *suite, const kernel_block *b, double excluded)
 {
-    size_t n = (size_t)((block->n_keys + 31) / 32) * (size_t)block->n_lanes;
+    const fov_block *block = &b->block;
+    size_t n = (size_t)((block->n_steps + 31) / 32) * (size_t)block->n_lanes;
     guarded words = guarded_new(n * sizeof(uint32_t), sizeof(uint32_t), 1);
     uint32_t *attend = (uint32_t *)words.data;
     int any_masked, some = 0;
-    RUN(suite, suite->kernels->modify.unmasked(block, attend));
+    RUN(suite, suite->kernels->modify.differ(block, excluded, attend));
     RUN(suite, any_masked = suite->kernels->modify.any_masked(block));
-    for (int k = 0; k < block->n_keys; k++)
-        for (int lane = 0; lane < block->n_lanes; lane++) {
-            int masked = real_get(suite, block->tile, (int64_t)k * block->n_lanes + lane) == -(wide)INFINITY;
-            some |= masked;
-            check(attends(block, attend, k, lane) == !masked, "unmasked: wrong bit of key %d lane %d", k, lane);
-        }
+    for (int64_t at = 0; at < reals_in(suite, &b->memory[TILE]); at++) {
+        wide x = real_get(suite, block->tile, at);
+        check(attends(block, attend, at) == (x != (wide)excluded), "differ(%g): wrong bit of element %d", excluded, (int)at);
+        some |= x == -(wide)INFINITY;
+    }
     check((any_masked != 0) == some, "any_masked is %d", any_masked);
     guarded_free(&words);
 }
@@ -136,7 +138,7 @@ void test_modifiers(suite *suite)
     for (pass pass = 0; pass < N_PASSES; pass++)
         for (int repeat = 0; repeat < 60; repeat++) {
             kernel_block b;
-            kernel_block_init(&b, suite, 0);
+            kernel_block_init(&b, suite, repeat % 5 == 0);
             fov_block *block = &b.block;
             modifier m = {.multiplier = random_uniform(random, 0.01, 3), .cap = random_uniform(random, 0.5, 50)};
             real_fill(suite, block->tile, reals_in(suite, &b.memory[TILE]), repeat % 2 ? 10 : 200);
@@ -146,19 +148,20 @@ void test_modifiers(suite *suite)
             m.attend = random_attend(suite, block);
             if (repeat % 3 == 0) sprinkle(suite, &b.memory[TILE]);
             if (repeat % 4 == 0) sprinkle(suite, &m.bias);
-            check_begin("%s %s modify %s keys %d lanes %d multiplier %g cap %g", suite->isa->name, dtype_name(suite->real),
-                        names[pass], block->n_keys, block->n_lanes, m.multiplier, m.cap);
+            check_begin("%s %s modify %s steps %d lanes %d multiplier %g cap %g", suite->isa->name, dtype_name(suite->real),
+                        names[pass], block->n_steps, block->n_lanes, m.multiplier, m.cap);
             wide *before = reals_copy(suite, &b.memory[TILE]);
             block->multiplier = m.multiplier;
             run_pass(suite, block, &m, pass);
             check(block->multiplier == (pass == MASK ? m.multiplier : 1), "the multiplier is %g afterwards", block->multiplier);
-            for (int k = 0; k < block->n_keys; k++)
+            for (int k = 0; k < block->n_steps; k++)
                 for (int lane = 0; lane < block->n_lanes; lane++) {
                     int64_t at = (int64_t)k * block->n_lanes + lane;
                     expected want = expect(suite, block, &m, pass, before[at], k, lane);
                     check_close(real_get(suite, block->tile, at), want.value, want.bound + suite->flushed, "tile", k, lane);
                 }
-            check_unmasked(suite, block);
+            check_differ(suite, &b, -INFINITY);
+            check_differ(suite, &b, 0);
             free(before);
             free(m.attend);
             guarded_free(&m.bias);

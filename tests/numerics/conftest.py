@@ -39,7 +39,6 @@ def isa(request):
         yield request.param
 
 
-
 @pytest.fixture(scope="session")
 def ratios(request):
     """Collects the ratios of the run."""
@@ -52,8 +51,9 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     terminalreporter.section(f"worst ratio to the error bound, {ratios.problems} problems on every ISA")
     for row in ratios.rows():
-        worst = (f"{name} {row[name]:.4f}" for name in ("output", "lse", "weights") if row[name] is not None)
-        terminalreporter.write_line(f"{row['isa']:<8}{row['dtype']:<6}{row['cases']:>6} cases  {'  '.join(worst)}")
+        names = [name for name in ("output", "lse", "weights") if row[name] is not None]
+        worst = "  ".join(f"{name} {row[name]:.4f}" for name in names)
+        terminalreporter.write_line(f"{row['isa']:<8}{row['dtype']:<6}{row['cases']:>6} cases  {worst}")
     if os.environ.get("FOVEATE_REPORT"):
         report = {"problems": ratios.problems, "worst_ratios": list(ratios.rows())}
         Path(os.environ["FOVEATE_REPORT"]).write_text(json.dumps(report, indent=2) + "\n")

@@ -24,7 +24,8 @@ def tiles():
 
 def problem(q_len=1536, kv_len=1536, heads=2, dim=8):
     rng = np.random.default_rng(0)
-    return tuple(rng.standard_normal((heads, length, dim)).astype(np.float32) for length in (q_len, kv_len, kv_len))
+    shapes = ((heads, length, dim) for length in (q_len, kv_len, kv_len))
+    return tuple(rng.standard_normal(shape).astype(np.float32) for shape in shapes)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -36,7 +37,7 @@ def test_causal_computes_half(isa, tiles, dtype):
 
 
 def test_window_computes_the_band(isa, tiles):
-    """A block of n queries meets the keys of n + 200 positions: with n <= 48 and tiles of 64 keys at most 5 of 24."""
+    """48 queries and 200 positions to their sides: at most 5 of 24 tiles of 64 keys."""
     arrays = problem()
     share = tiles(*arrays, window=(100, 100)) / tiles(*arrays)
     assert 201 / 1536 * 0.9 < share < 6 / 24
@@ -61,7 +62,7 @@ def test_decode_skips_too(isa, tiles, q_len):
 
 
 def test_block_sparse_mask_computes_its_live_tiles(isa, tiles):
-    """Blocks of 192 queries (4 x 48, 8 x 24, 16 x 12 or 24 x 8 lanes) by 64 keys: whole tiles on every ISA."""
+    """Blocks of 192 queries (4 x 48, 8 x 24, 16 x 12 or 32 x 6 lanes) by 64 keys are whole tiles."""
     arrays = problem(heads=1)
     blocks = np.random.default_rng(4).random((1536 // 192, 1536 // 64)) < 0.25
     mask = np.kron(blocks, np.ones((192, 64), bool)).astype(bool)
@@ -77,7 +78,8 @@ def test_all_conditions_together(isa, tiles):
     """Block-sparse and causal and a length: no more tiles than under any of them alone."""
     arrays = problem(heads=1)
     blocks = np.random.default_rng(5).random((8, 24)) < 0.5
-    options = {"mask": np.kron(blocks, np.ones((192, 64), bool)).astype(bool), "causal": True, "kv_lengths": 700}
+    mask = np.kron(blocks, np.ones((192, 64), bool)).astype(bool)
+    options = {"mask": mask, "causal": True, "kv_lengths": 700}
     together = tiles(*arrays, **options)
     assert 0 < together <= min(tiles(*arrays, **{name: option}) for name, option in options.items())
 

@@ -1,4 +1,4 @@
-"""Rows that attend no key: output exactly 0, lse -inf, weights 0, by whatever means; with sinks lse is the sink."""
+"""Rows that attend no key, by whatever means: output exactly 0, weights 0, lse -inf or the sink."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def check_rows(arrays, options, empty, sinks=None):
 @pytest.mark.parametrize("q_len", [1, 9])
 @pytest.mark.parametrize("kv_len", range(1, 9))
 def test_every_mask(isa, kv_len, q_len, means, activation):
-    """All 2**Lk masks in the batch; row i of element b has mask b + i, so every block mixes empty rows with others."""
+    """All 2**Lk masks in the batch; row i of element b has mask b + i: blocks mix empty rows with others."""
     masks = np.array([*itertools.product([False, True], repeat=kv_len)])
     mask = masks[(np.arange(len(masks))[:, None] + np.arange(q_len)) % len(masks)][:, None]
     arrays = problem("f32", 1, 1, q_len, kv_len, batch=(len(masks),))

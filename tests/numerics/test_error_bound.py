@@ -17,6 +17,9 @@ from support.numerics import ACTIVATIONS, ISAS, everything, small, small_cases
 
 N_BLOCKS, BLOCK = 100, 50
 NUMBERS = range(N_BLOCKS)
+#: few rows in chunks of 512 and of 1024 keys, many rows in chunks of 4096
+SPLITS = [(1, 5000, 8), (2, 4097, 1), (1, 40000, 1), (9, 8193, 1), (31, 12289, 3)]
+SLOW_ORACLE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
 
 def check(case, ratios):
@@ -51,9 +54,7 @@ def test_seeded_cases_reach_everything():
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    ("q_len", "kv_len", "group_size"), [(1, 5000, 8), (2, 4097, 1), (1, 40000, 1), (9, 8193, 1), (31, 12289, 3)]
-)
+@pytest.mark.parametrize(("q_len", "kv_len", "group_size"), SPLITS)
 def test_keys_split_into_chunks(q_len, kv_len, group_size, dtype, activation, ratios):
     case = Case(
         seed=kv_len,
@@ -92,11 +93,6 @@ def test_rising_logits(dtype, ratios):
 
 
 @given(case=case_strategy())
-@settings(
-    max_examples=150,
-    deadline=None,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=150, deadline=None, print_blob=True, suppress_health_check=SLOW_ORACLE)
 def test_hypothesis(ratios, case):
     check(small(case, 10_000), ratios)

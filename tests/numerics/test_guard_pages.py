@@ -15,7 +15,7 @@ from support.numerics import ISAS, run_python
 def test_not_one_byte_over(isa, dtype, side):
     child = run_python("-m", "support.guard_pages", isa, dtype, side, FOVEATE_NUM_THREADS="1")
     last = child.stdout.splitlines()[-1:] or ["nothing printed"]
-    assert child.returncode == 0, f"exit status {child.returncode} at the case {last[0]}\n{child.stderr[-2000:]}"
+    assert child.returncode == 0, f"exit status {child.returncode} at {last[0]}\n{child.stderr[-2000:]}"
     assert last == [f"{N_CASES} cases done"]
 
 

@@ -1,4 +1,4 @@
-"""NaN, infinities and huge numbers where no query looks change not one bit; where some look, only their rows."""
+"""NaN and infinities where no query looks change not one bit; where some look, only their rows."""
 
 import numpy as np
 import pytest
@@ -21,8 +21,9 @@ def unattended(means, shape):
         offset = kv_len // 2 - q_len
         return {"causal": True, "q_offset": offset}, hidden | (np.arange(kv_len) >= kv_len // 2)
     if means == "window":
-        last = 9 + q_len - 1
-        return {"window": (3, 2), "q_offset": 9}, hidden | (np.arange(kv_len) < 6) | (np.arange(kv_len) > last + 2)
+        first, last = 9 - 3, 9 + q_len - 1 + 2
+        hidden |= (np.arange(kv_len) < first) | (np.arange(kv_len) > last)
+        return {"window": (3, 2), "q_offset": 9}, hidden
     hidden |= np.random.default_rng(2).random((2, kv_len)) < 0.5
     hidden[:, [0, kv_len - 1]] = [[True, False], [False, True]]
     if means == "mask":
@@ -40,8 +41,9 @@ def test_unattended_keys_never_matter(isa, means, shape, dtype, activation):
     options["activation"] = activation
     clean = everything(query, key, value, **options)
     assert not any(is_nan(array).any() for array in clean.values())
+    where = hidden[:, None, :, None]
     for poison in (np.nan, np.inf, -np.inf, largest(dtype)):
-        poisoned = [np.where(hidden[:, None, :, None], poison, array).astype(key.dtype) for array in (key, value)]
+        poisoned = [np.where(where, poison, array).astype(key.dtype) for array in (key, value)]
         for pair in (poisoned, (poisoned[0], value), (key, poisoned[1])):
             assert_same_bits(everything(query, *pair, **options), clean)
 
@@ -101,7 +103,7 @@ def test_attended_nan_fills_its_rows_and_no_other(isa, target, shape, dtype):
     arrays["sinks"] = np.zeros(n_q_heads, np.float32)
     clean = everything(**arrays)
     heads, rows = np.arange(n_q_heads), np.arange(q_len)
-    heads = heads[-1:] if target != "key" and target != "value" else heads[heads // (n_q_heads // n_kv_heads) == 0]
+    heads = heads[: n_q_heads // n_kv_heads] if target in ("key", "value") else heads[-1:]
     rows = rows[-1:] if target in ("query", "bias") else rows
     spoiled = {name: array.copy() for name, array in arrays.items()}
     index = {
@@ -119,11 +121,12 @@ def test_attended_nan_fills_its_rows_and_no_other(isa, target, shape, dtype):
         expected = np.zeros(actual["output"].shape, bool)
         expected[..., 2] = reached
         np.testing.assert_array_equal(is_nan(actual["output"]), expected)
-        assert_same_bits({"lse": actual["lse"], "weights": actual["weights"]}, {n: clean[n] for n in ("lse", "weights")})
+        for name in ("lse", "weights"):
+            assert_same_bits({name: actual[name]}, {name: clean[name]})
     else:
         for name, array in actual.items():
-            axes = (...,) if name == "lse" else (..., None)
-            np.testing.assert_array_equal(is_nan(array), np.broadcast_to(reached[axes], array.shape), err_msg=name)
+            rows_of = np.broadcast_to(reached if name == "lse" else reached[..., None], array.shape)
+            np.testing.assert_array_equal(is_nan(array), rows_of, err_msg=name)
     assert_same_bits(actual, clean, ~reached)
 
 
@@ -144,7 +147,7 @@ def test_masked_weights_of_a_nan_row_are_zero(isa, shape, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("q_len", [1, 11])
 def test_hidden_nan_keeps_the_sign_of_zero(isa, q_len, dtype):
-    """A product under the normal range flushes to -0.0; then 0 * value would turn it into 0.0 and selection would not."""
+    """A flushed product is -0.0; adding 0 * value would make it 0.0, leaving the value out would not."""
     tiny = -1.5 * 2.0 ** (-1022 if dtype == "f64" else -126)
     query, key = np.zeros((q_len, 1), DTYPES[dtype]), np.zeros((4, 1), DTYPES[dtype])
     value = np.array([[0.0], [tiny], [1.0], [1.0]]).astype(DTYPES[dtype])

@@ -1,4 +1,4 @@
-"""The bits of one (batch element, kv head) depend on nothing but its own values: threads, company, memory, extras."""
+"""The bits of one (batch element, kv head) depend on its own values, not on threads, company or memory."""
 
 import numpy as np
 import pytest
@@ -9,6 +9,7 @@ from support.memory import MEMORY
 from support.numerics import ACTIVATIONS, SHAPES, assert_same_bits, everything, heads_problem, run_python
 from support.thread_bits import THREADS, problems
 
+QKV = ("query", "key", "value")
 SAME_VALUES = [name for name in MEMORY if name != "broadcast"]
 
 
@@ -34,7 +35,7 @@ def extras(shape, activation):
 
 
 def test_threads():
-    child = run_python("-m", "support.thread_bits", FOVEATE_NUM_THREADS=str(max(THREADS)), OMP_NUM_THREADS="8")
+    child = run_python("-m", "support.thread_bits", FOVEATE_NUM_THREADS=str(max(THREADS)))
     assert child.returncode == 0, child.stdout + child.stderr
     assert child.stdout.splitlines() == [" ".join(problem[:3]) for problem in problems()]
 
@@ -43,7 +44,7 @@ def test_threads():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_alone_and_in_company(isa, shape, dtype, activation):
-    """Each batch element and each kv head with its group, by itself, has the bits it has in the whole call."""
+    """Each batch element and kv head with its group has, by itself, the bits it has in the whole call."""
     n_q_heads, n_kv_heads = SHAPES[shape][:2]
     group = n_q_heads // n_kv_heads
     query, key, value = heads_problem(shape, dtype)
@@ -52,10 +53,8 @@ def test_alone_and_in_company(isa, shape, dtype, activation):
     for element in range(2):
         for head in range(n_kv_heads):
             heads = slice(head * group, (head + 1) * group)
-            mine = {
-                name: array[element] if name in ("kv_lengths", "q_offset") else array[heads] if array.ndim == 1 else array[element, heads]
-                for name, array in more.items()
-            }
+            where = {"kv_lengths": element, "q_offset": element, "alibi_slopes": heads, "sinks": heads}
+            mine = {name: array[where.get(name, (element, heads))] for name, array in more.items()}
             alone = everything(
                 query[element, heads],
                 key[element, head : head + 1],
@@ -72,7 +71,7 @@ def test_alone_and_in_company(isa, shape, dtype, activation):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_memory(isa, shape, dtype, activation):
     """Strides, order, alignment and both layouts: the same values give the same bits."""
-    arrays = dict(zip(("query", "key", "value"), heads_problem(shape, dtype, 35, 33), strict=True)) | extras(shape, activation)
+    arrays = dict(zip(QKV, heads_problem(shape, dtype, 35, 33), strict=True)) | extras(shape, activation)
     options = {"causal": True, "activation": activation}
     expected = everything(**arrays, **options)
     for memory in SAME_VALUES:
@@ -80,12 +79,12 @@ def test_memory(isa, shape, dtype, activation):
         assert_same_bits(everything(**moved, **options), expected)
     # rows a multiple of 4 KiB apart are copied for the sake of the cache
     wide = {}
-    for name in ("query", "key", "value"):
+    for name in QKV:
         a = arrays[name]
         wide[name] = np.zeros((*a.shape[:-1], 4096 // a.itemsize), a.dtype)[..., : a.shape[-1]]
         wide[name][...] = a
     assert_same_bits(everything(**arrays | wide, **options), expected)
-    other = arrays | {name: np.ascontiguousarray(arrays[name].swapaxes(1, 2)) for name in ("query", "key", "value")}
+    other = arrays | {name: np.ascontiguousarray(arrays[name].swapaxes(1, 2)) for name in QKV}
     actual = everything(**other, **options, layout="blhd")
     actual["output"] = actual["output"].swapaxes(1, 2)
     assert_same_bits(actual, expected)
@@ -106,8 +105,7 @@ def test_what_is_returned(isa, shape, dtype, activation):
         out = MEMORY[memory](np.full(plain.shape, 7.0, plain.dtype))
         assert foveate.attention(query, key, value, **options, out=out) is out
         assert_same_bits({"output": out}, {"output": full["output"]})
-    weights = foveate.attention(query, key, value, **options, return_weights=True)
-    assert_same_bits({"output": weights.output, "weights": weights.weights}, {n: full[n] for n in ("output", "weights")})
-    if activation == "softmax":
-        lse = foveate.attention(query, key, value, **options, return_lse=True)
-        assert_same_bits({"output": lse.output, "lse": lse.lse}, {name: full[name] for name in ("output", "lse")})
+    for name in full.keys() - {"output"}:
+        result = foveate.attention(query, key, value, **options, **{f"return_{name}": True})._asdict()
+        for part in ("output", name):
+            assert_same_bits({part: result[part]}, {part: full[part]})

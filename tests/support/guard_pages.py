@@ -1,4 +1,4 @@
-"""Attention on arrays that end or begin at an inaccessible page: ``python -m support.guard_pages ISA DTYPE SIDE``.
+"""Attention on arrays beside an inaccessible page: ``python -m support.guard_pages ISA DTYPE SIDE``.
 
 A program of its own, for one byte too many ends it with SIGSEGV; it prints each case before the call, so the
 last line names the culprit. SIDE is "end" or "begin"; "overrun" instead of an ISA reads one byte too many.
@@ -85,19 +85,22 @@ def call(rng: random.Random, dtype: str, side: str) -> None:
     if layout == "blhd":
         arrays = {name: array.swapaxes(0, 1) for name, array in arrays.items()}
     logits = (group * kv_heads, q_len, kv_len)
-    pattern = rng.choice([None, (0, 0, 1), (0, 1, 0), (0, 1, 1), (1, 1, 1)])
-    if pattern:
-        arrays["mask"] = numbers.random(tuple(n if on else 1 for n, on in zip(logits, pattern, strict=True))) < 0.7
-    pattern = rng.choice([None, (0, 0, 1), (1, 0, 0), (0, 1, 1), (1, 1, 1)])
-    if pattern:
-        bias = numbers.standard_normal(tuple(n if on else 1 for n, on in zip(logits, pattern, strict=True)))
-        arrays["bias"] = bias.astype(DTYPES[rng.choice([*DTYPES])])
+    for name in ("mask", "bias"):
+        axes = rng.choice([None, (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (1, 1, 1)])
+        if axes:
+            numbers_of = numbers.standard_normal(np.where(axes, logits, 1))
+            arrays[name] = (
+                numbers_of < 0.5 if name == "mask" else numbers_of.astype(DTYPES[rng.choice([*DTYPES])])
+            )
     poison = rng.random() < 0.3  # the careful path for values that are not finite
     if poison and "mask" in arrays:
         arrays["value"][-1, -1, -1] = np.nan
     forms = {name: rng.choice(FORMS) for name in arrays}
     options = {"layout": layout, "activation": activation}
-    print(side, dtype, foveate.get_isa(), sizes, forms, options, {n: a.dtype.name for n, a in arrays.items()}, flush=True)
+    dtypes = [array.dtype.name for array in arrays.values()]
+    print(
+        foveate.get_isa(), side, {n: a.shape for n, a in arrays.items()}, dtypes, forms, options, flush=True
+    )
 
     expected = foveate.attention(**arrays, **options, return_weights=True, return_lse=activation == "softmax")
     out = guarded.take(np.zeros_like(expected.output), rng.choice(FORMS))

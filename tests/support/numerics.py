@@ -12,10 +12,14 @@ import ml_dtypes
 import numpy as np
 
 import foveate
+from foveate import reference
+from support.bounds import bounds, worst_ratio
 from support.cases import DTYPES, Case, cases
 
 ISAS = foveate.available_isas()
 ACTIVATIONS = ("softmax", "sigmoid")
+Q_LENS = [1, 9, 60]  # few rows; lanes of one vector or more; several blocks
+IN_F32_RANGE = ["f32", "f64", "bf16"]  # dtypes that hold 1e38
 
 #: name -> (n_q_heads, n_kv_heads, q_len, kv_len): one shape for each way that the driver cuts a call
 SHAPES = {
@@ -27,7 +31,9 @@ SHAPES = {
 }
 
 
-def heads_problem(shape: str, dtype: str, head_dim: int = 19, value_dim: int = 21, batch: int = 2, seed: int = 5):
+def heads_problem(
+    shape: str, dtype: str, head_dim: int = 19, value_dim: int = 21, batch: int = 2, seed: int = 5
+):
     """query, key, value of standard normals in the shape of SHAPES, in one dtype of DTYPES."""
     n_q_heads, n_kv_heads, q_len, kv_len = SHAPES[shape]
     rng = np.random.default_rng([seed, kv_len])
@@ -35,11 +41,31 @@ def heads_problem(shape: str, dtype: str, head_dim: int = 19, value_dim: int = 2
     return tuple(rng.standard_normal((batch, *size)).astype(DTYPES[dtype]) for size in sizes)
 
 
-def everything(query: Any, key: Any, value: Any, *, module: Any = foveate, **options: Any) -> dict[str, np.ndarray]:
+def everything(
+    query: Any, key: Any, value: Any, *, module: Any = foveate, **options: Any
+) -> dict[str, np.ndarray]:
     """Output, weights and, for softmax, lse by name."""
     softmax = options.get("activation", "softmax") == "softmax"
     result = module.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
     return {name: array for name, array in result._asdict().items() if array is not None}
+
+
+def within_bounds(query: Any, key: Any, value: Any, **options: Any) -> dict[str, np.ndarray]:
+    """Output, lse and weights, each within its bound of the reference."""
+    expected = everything(query, key, value, **options, module=reference)
+    bound = bounds(query, key, value, **options)._asdict()
+    actual = everything(query, key, value, **options)
+    for name, array in actual.items():
+        assert worst_ratio(array, expected[name], bound[name]) <= 1.0, (name, array, expected[name])
+    return actual
+
+
+def with_logits(logits: Any, q_len: int, dtype: str = "f32", value_dim: int = 3) -> tuple[np.ndarray, ...]:
+    """query, key, value of one head whose logits at scale 1 are these numbers, in every row."""
+    logits = np.asarray(logits, np.float64)
+    query = np.ones((q_len, 1), DTYPES[dtype])
+    value = np.random.default_rng(3).standard_normal((len(logits), value_dim)).astype(DTYPES[dtype])
+    return query, logits[:, None].astype(DTYPES[dtype]), value
 
 
 def bits(array: np.ndarray) -> np.ndarray:
@@ -47,7 +73,9 @@ def bits(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array).view(f"u{array.itemsize}")
 
 
-def assert_same_bits(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], where: Any = ...) -> None:
+def assert_same_bits(
+    actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], where: Any = ...
+) -> None:
     """Equal names, shapes, dtypes and bits; ``where`` indexes the axes of both before."""
     assert actual.keys() == expected.keys()
     for name in expected:
@@ -55,7 +83,7 @@ def assert_same_bits(actual: dict[str, np.ndarray], expected: dict[str, np.ndarr
         assert (a.shape, a.dtype) == (b.shape, b.dtype), name
         different = np.argwhere(bits(a) != bits(b))
         assert len(different) == 0, (
-            f"{name}: {len(different)} of {a.size} elements differ, first at {tuple(map(int, different[0]))}: "
+            f"{name}: {len(different)} of {a.size} elements differ, first at {different[0].tolist()}: "
             f"{a[tuple(different[0])]!r} and {b[tuple(different[0])]!r}"
         )
 
@@ -75,7 +103,7 @@ def _pairs(case: Case) -> int:
 
 
 def small(case: Case, max_pairs: int) -> Case:
-    """The same case with at most about that many pairs of query and key: dims and modes stay, batch goes first."""
+    """The same case with at most about that many pairs of query and key: batch goes first, dims stay."""
     smaller = (
         {"batches": ((), (), ())},
         {"n_q_heads": case.n_q_heads // case.n_kv_heads, "n_kv_heads": 1},
@@ -101,7 +129,9 @@ def small_cases(seed: int, n: int) -> Iterator[Case]:
         yield small(case, 300_000 if i % 10 == 0 else 10_000)
 
 
-def run_python(*arguments: str, timeout: float = 240.0, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_python(
+    *arguments: str, timeout: float = 240.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """A child of this Python that can import `support`."""
     tests = str(Path(__file__).parents[1])
     path = os.pathsep.join([tests, *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -1,4 +1,4 @@
-"""Results by number of threads: ``python -m support.thread_bits`` prints one line per ISA, activation and shape.
+"""Results by number of threads: ``python -m support.thread_bits`` prints a line per ISA, activation, shape.
 
 A program of its own, for FOVEATE_NUM_THREADS, read once per process, lets it use more threads than CPUs.
 """

@@ -1,12 +1,18 @@
 /* The modifiers: passes over a tile of logits between score and activation, in the order of the definition. Each that computes
  * folds the pending multiplier of the block in and leaves 1. reference.py: logits(). */
 
+/* A multiplier beyond the largest real goes in parts of 2^100: 0 stays 0 and tiny scores come out finite. */
 static void FOV_NAME(modify_scale)(fov_block *b)
 {
-    const vr c = vr_set1((real)b->multiplier);
     const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
-    for (int64_t i = 0; i < n; i += VR_LANES) vr_store(tile + i, vr_mul(vr_load(tile + i), c));
+    for (double rest = b->multiplier, part; rest != 1; rest /= part) {
+        part = rest;
+        if (!(fabs(rest) <= (FOV_REAL_BITS == 64 ? DBL_MAX : FLT_MAX))) part = 0x1p100;
+        const vr c = vr_set1((real)part);
+        for (int64_t i = 0; i < n; i += VR_LANES) vr_store(tile + i, vr_mul(vr_load(tile + i), c));
+        if (part == 0) break;
+    }
     b->multiplier = 1;
 }
 
