@@ -37,7 +37,7 @@ def text_of(what: str) -> str:
     if what == "test":
         return only_command(r"^pip install .*&& *pytest\b")
     if what == "demo":
-        return only_command(r"^(python -m )?foveate demo\b")
+        return only_command(r"^pip install .*&& *foveate demo\b")
     examples = blocks("python")
     if not examples:
         raise SystemExit(f"{README.name} has no Python example")

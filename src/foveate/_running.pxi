@@ -64,13 +64,16 @@ cdef int run(Call *call, object num_threads) except -1:
     if counting:
         memset(&stats, 0, sizeof(fov_stats))
         call.args.stats = &stats
-    check(fov_workspace_size(&call.args, &size))
-    workspace = take_workspace(&size)
-    if workspace == NULL:
-        raise MemoryError(f"foveate: no memory for a workspace of {size} bytes")
-    with nogil:
-        status = fov_attention(&call.args, workspace, size)
-    return_workspace(workspace, size)
+    for _ in range(3):  # another thread's use_isa may change the plan between the two calls
+        check(fov_workspace_size(&call.args, &size))
+        workspace = take_workspace(&size)
+        if workspace == NULL:
+            raise MemoryError(f"foveate: no memory for a workspace of {size} bytes")
+        with nogil:
+            status = fov_attention(&call.args, workspace, size)
+        return_workspace(workspace, size)
+        if status != FOV_ERROR_WORKSPACE:
+            break
     check(status)
     if call.args.stats != NULL:
         last_stats = stats
