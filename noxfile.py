@@ -72,12 +72,12 @@ def types(session: nox.Session) -> None:
         session.run("stubtest", "foveate._core", "--mypy-config-file", str(ROOT / "pyproject.toml"))
 
 
-def build_and_ctest(session: nox.Session, name: str, *options: str) -> None:
+def build_and_ctest(session: nox.Session, name: str, *options: str, leave_out: str = "^$") -> None:
     folder = str(BUILD / name)
     tests = "-DFOVEATE_TESTS=ON", "-DFOVEATE_WERROR=ON"
     session.run("cmake", "-G", "Ninja", "-S", ".", "-B", folder, *tests, *options)
     session.run("cmake", "--build", folder)
-    session.run("ctest", "--test-dir", folder, "--no-tests=error", "--verbose")
+    session.run("ctest", "--test-dir", folder, "--no-tests=error", "--verbose", "-E", leave_out)
 
 
 SANITIZED = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
@@ -90,7 +90,8 @@ def capi(session: nox.Session, build: str) -> None:
     session.install(*CMAKE)
     if build == "sanitized":
         flags = [f"-DCMAKE_C_FLAGS={SANITIZED} -g", "-DFOVEATE_THREADS=pthreads", "-DFOVEATE_TEST_CASES=150"]
-        build_and_ctest(session, build, *flags)
+        # forking under ASan with other threads inside: minutes, and a time-out on a busy machine
+        build_and_ctest(session, build, *flags, leave_out="^parallel$")
     else:
         build_and_ctest(session, build, f"-DFOVEATE_THREADS={build}")
 

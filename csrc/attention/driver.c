@@ -43,7 +43,8 @@ static void read_query(fov_task *t, fov_query_block *q)
         p->moves->gather(rows, array->column_bytes, head_dim, q->block.n_lanes, (void *)q->block.query);
         return;
     }
-    if (p->max_rows < p->max_lanes / p->key_lanes) memset((void *)q->block.query, 0, p->query_bytes); /* rows that pad to 4 or 8 */
+    if (p->max_rows < p->max_lanes / p->key_lanes)
+        memset((void *)q->block.query, 0, p->query_bytes); /* rows that pad to 4 or 8 */
     for (int i = 0; i < q->block.n_rows; i++)
         p->moves->row_in(rows[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
 }
@@ -72,7 +73,8 @@ static void start_blocks(fov_task *t, int64_t row, int with_sinks)
         q->block.key_lanes = p->key_lanes;
         q->block.n_lanes = p->max_lanes;
         if (!p->few_rows) /* fewer vectors for the last rows */
-            q->block.n_lanes = (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
+            q->block.n_lanes =
+                (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
         read_query(t, q);
         init_state(t, q, with_sinks);
         fov_set_ranges(t, q);
@@ -113,8 +115,7 @@ static void run_tile(fov_task *t, fov_query_block *q)
         selected = combine && must_select(t, q, attend);
         if (selected) p->kernels->modify.differ(&q->block, -(double)INFINITY, t->attend);
         if (p->activation->tile(&q->block) && combine) p->accumulate->rescale(&q->block);
-    }
-    else if (combine && must_select(t, q, FOV_PARTIAL)) { /* weights from the caller: 0 keeps a value out */
+    } else if (combine && must_select(t, q, FOV_PARTIAL)) { /* weights from the caller: 0 keeps a value out */
         selected = 1;
         p->kernels->modify.differ(&q->block, 0, t->attend);
     }

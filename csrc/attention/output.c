@@ -48,10 +48,8 @@ void fov_write_matrix(fov_task *t, fov_query_block *q)
         fov_key_block(t, key, n);
         if (fov_compute_logits(t, q, key, n) == FOV_DEAD)
             memset(t->tile, 0, (size_t)q->block.n_steps * (size_t)q->block.n_lanes * (size_t)p->kernels->real_bytes);
-        else if (!scores)
-            p->activation->weights(&q->block);
-        else if (q->block.multiplier != 1)
-            p->kernels->modify.scale(&q->block);
+        else if (!scores) p->activation->weights(&q->block);
+        else if (q->block.multiplier != 1) p->kernels->modify.scale(&q->block);
         fov_scatter_tile(t, q, base, array, key);
     }
 }

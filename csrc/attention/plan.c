@@ -7,9 +7,11 @@ enum {
     FEW_ROWS_TILE_KEYS = 256, /* 8 rows x 256 keys of f32: 8 KiB of logits */
     FEW_ROWS_CHUNK = 512,     /* keys per task; 1024 where there are many, to merge less */
     LONG_KV = 32768,
-    SPLIT_KV = 8192, SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
+    SPLIT_KV = 8192,
+    SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
-static const double SERIAL_MACS = 2097152; /* 2^21 multiply-adds, about 40 us at 100 GFLOP/s: less does not pay for a second thread */
+static const double SERIAL_MACS =
+    2097152; /* 2^21 multiply-adds, about 40 us at 100 GFLOP/s: less does not pay for a second thread */
 
 /* a * b, or -1 when a factor is -1 or the product leaves 62 bits. */
 static int64_t product(int64_t a, int64_t b)
@@ -33,8 +35,8 @@ static fov_status check(const fov_attention_args *a)
     if (a->stages != FOV_STAGE_ALL && a->stages != FOV_STAGE_SCORE && a->stages != FOV_STAGE_ACTIVATION &&
         a->stages != FOV_STAGE_COMBINE)
         return FOV_ERROR_ARGUMENT;
-    if (a->score < 0 || a->score >= FOV_N_SCORES || a->activation < 0 || a->activation >= FOV_N_ACTIVATIONS ||
-        a->combine < 0 || a->combine >= FOV_N_COMBINES || a->dtype < 0 || a->dtype >= FOV_N_DTYPES)
+    if (a->score < 0 || a->score >= FOV_N_SCORES || a->activation < 0 || a->activation >= FOV_N_ACTIVATIONS || a->combine < 0 ||
+        a->combine >= FOV_N_COMBINES || a->dtype < 0 || a->dtype >= FOV_N_DTYPES)
         return FOV_ERROR_ARGUMENT;
     if (a->n_batch_axes < 0 || (a->n_batch_axes && !a->batch_shape) || a->n_q_heads < 0 || a->n_kv_heads < 0 || a->q_len < 0 ||
         a->kv_len < 0 || a->head_dim < 0 || a->value_dim < 0)
@@ -46,7 +48,8 @@ static fov_status check(const fov_attention_args *a)
     if (a->bias.data && (a->bias.dtype < 0 || a->bias.dtype >= FOV_N_DTYPES)) return FOV_ERROR_ARGUMENT;
 
     int rows = a->n_q_heads && a->q_len, keys = a->n_kv_heads && a->kv_len;
-    if (needs(a, FOV_STAGE_SCORE) && a->head_dim && ((rows && !a->query.data) || (keys && !a->key.data))) return FOV_ERROR_ARGUMENT;
+    if (needs(a, FOV_STAGE_SCORE) && a->head_dim && ((rows && !a->query.data) || (keys && !a->key.data)))
+        return FOV_ERROR_ARGUMENT;
     if (needs(a, FOV_STAGE_COMBINE) && a->value_dim && ((keys && !a->value.data) || (rows && !a->output.data)))
         return FOV_ERROR_ARGUMENT;
     if (a->stages == FOV_STAGE_SCORE && rows && keys && !a->logits.data) return FOV_ERROR_ARGUMENT;
@@ -65,8 +68,7 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
     p->activation = &p->kernels->activation[a->activation];
     p->moves = &p->kernels->moves[a->dtype];
-    if (needs(a, FOV_STAGE_ACTIVATION) &&
-        ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
+    if (needs(a, FOV_STAGE_ACTIVATION) && ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
         return FOV_ERROR_UNSUPPORTED;
     /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
     p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
@@ -139,7 +141,8 @@ fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov
     status = size_up(args, plan);
     if (status != FOV_OK) return status;
 
-    double macs = (double)plan->n_slices * (double)plan->slice_rows * (double)args->kv_len * (double)(args->head_dim + args->value_dim + 16);
+    double macs = (double)plan->n_slices * (double)plan->slice_rows * (double)args->kv_len *
+                  (double)(args->head_dim + args->value_dim + 16);
     plan->n_threads = macs < SERIAL_MACS ? 1 : fov_resolve_threads(args->n_threads);
     if (plan->n_threads > plan->n_tasks) plan->n_threads = plan->n_tasks > 0 ? (int)plan->n_tasks : 1;
     return FOV_OK;

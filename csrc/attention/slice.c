@@ -68,7 +68,8 @@ static void lane_pointers(const fov_task *t, const fov_query_block *q, const cha
 }
 
 /* A tile is read and written in two parts: the whole steps, and the last step where it has fewer keys than lanes per row. */
-void fov_gather_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key, void *tile)
+void fov_gather_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
+                     void *tile)
 {
     const fov_block *b = &q->block;
     const fov_moves *moves = &t->plan->kernels->moves[array->dtype];
@@ -113,7 +114,8 @@ void fov_key_block(fov_task *t, int64_t key, int64_t n)
 /* Rows as they lie, when they are contiguous aligned reals and their stride does not fight the cache: rows a multiple of 4 KiB
  * apart share few cache sets (80 % of the FMA peak becomes 54 % at head_dim 64; the copy brings 73 %, itself included). A
  * single query block would not earn the copy back. */
-static const char *rows_of(const fov_task *t, const char *base, const fov_array *array, int64_t n_columns, void *scratch, int64_t *ld)
+static const char *rows_of(const fov_task *t, const char *base, const fov_array *array, int64_t n_columns, void *scratch,
+                           int64_t *ld)
 {
     const fov_plan *p = t->plan;
     int64_t real = p->kernels->real_bytes;

@@ -8,7 +8,8 @@
 typedef struct fov_query_block {
     fov_block block;
     int64_t row; /* the first */
-    int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES]; /* keys first <= j < last may be attended by a row: causal, window, length */
+    int64_t first[FOV_MAX_LANES],
+        last[FOV_MAX_LANES]; /* keys first <= j < last may be attended by a row: causal, window, length */
     int64_t first_key, last_key;                       /* the union over the rows */
 } fov_query_block;
 
@@ -40,8 +41,10 @@ enum { FOV_DEAD, FOV_PARTIAL, FOV_FULL };
 
 /* slice.c */
 void fov_task_slice(fov_task *task, int64_t slice);
-void fov_row_pointers(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, const char **rows);
-void fov_gather_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key, void *tile);
+void fov_row_pointers(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array,
+                      const char **rows);
+void fov_gather_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
+                     void *tile);
 void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base, const fov_array *array, int64_t key);
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);

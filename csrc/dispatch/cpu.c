@@ -7,17 +7,34 @@
 /* A feature counts only when the CPU has it AND the operating system saves its registers: a virtual machine may show
  * the AVX bit without xgetbv (numpy #15342), or AVX2 without AVX (numpy #9532). */
 enum {
-    HAS_SSE2 = 1, HAS_AVX = 2, HAS_FMA = 4, HAS_F16C = 8, HAS_AVX2 = 16, HAS_AVX512 = 32, /* F, BW, DQ, VL together */
-    HAS_AVX512_BF16 = 64, HAS_AVX512_FP16 = 128, HAS_AMX_TILE = 256, HAS_AMX_BF16 = 512, HAS_NEON = 1024
+    HAS_SSE2 = 1,
+    HAS_AVX = 2,
+    HAS_FMA = 4,
+    HAS_F16C = 8,
+    HAS_AVX2 = 16,
+    HAS_AVX512 = 32, /* F, BW, DQ, VL together */
+    HAS_AVX512_BF16 = 64,
+    HAS_AVX512_FP16 = 128,
+    HAS_AMX_TILE = 256,
+    HAS_AMX_BF16 = 512,
+    HAS_NEON = 1024
 };
 
 static const struct {
     uint32_t bit;
     const char *name;
 } feature_names[] = {
-    {HAS_SSE2, "sse2"}, {HAS_AVX, "avx"}, {HAS_FMA, "fma"}, {HAS_F16C, "f16c"}, {HAS_AVX2, "avx2"},
-    {HAS_AVX512, "avx512(f,bw,dq,vl)"}, {HAS_AVX512_BF16, "avx512_bf16"}, {HAS_AVX512_FP16, "avx512_fp16"},
-    {HAS_AMX_TILE, "amx_tile"}, {HAS_AMX_BF16, "amx_bf16"}, {HAS_NEON, "neon"},
+    {HAS_SSE2, "sse2"},
+    {HAS_AVX, "avx"},
+    {HAS_FMA, "fma"},
+    {HAS_F16C, "f16c"},
+    {HAS_AVX2, "avx2"},
+    {HAS_AVX512, "avx512(f,bw,dq,vl)"},
+    {HAS_AVX512_BF16, "avx512_bf16"},
+    {HAS_AVX512_FP16, "avx512_fp16"},
+    {HAS_AMX_TILE, "amx_tile"},
+    {HAS_AMX_BF16, "amx_bf16"},
+    {HAS_NEON, "neon"},
 };
 
 #if defined(__x86_64__) || defined(__i386__)

@@ -75,7 +75,4 @@ fov_status fov_get_isa(const char **name)
 const char *fov_cpu_features(void) { return fov_cpu_feature_list(); }
 
 /* AMX kernels are asked for lazily, at their first use, because the permission forbids small signal stacks afterwards. */
-const char *fov_amx_state(void)
-{
-    return fov_cpu_has_amx() ? "present, not used by this version" : "absent";
-}
+const char *fov_amx_state(void) { return fov_cpu_has_amx() ? "present, not used by this version" : "absent"; }

@@ -23,7 +23,6 @@
 static uint64_t enter(void) { return vec_enter(); }
 static void leave(uint64_t saved) { vec_leave(saved); }
 
-
 const fov_isa FOV_JOIN(fov_isa_, FOV_ISA_NAME) = {
     .name = FOV_STRING(FOV_ISA_NAME),
     .f32 = &FOV_JOIN(fov_kernels_f32_, FOV_ISA_NAME),

@@ -46,10 +46,10 @@ typedef struct fov_block {
     int64_t key_ld, value_ld;  /* elements from row to row */
     int64_t head_dim, value_dim;
     void *accumulators;
-    double multiplier; /* tile value * multiplier = logit; the first stage that computes folds it in and sets 1; > 0 at the activation */
-    void *row_max;     /* [n_lanes] state of the activation; softmax: the reference maximum in log2 units */
-    void *row_sum;     /* [n_lanes] softmax: sum of 2^(logit log2(e) - row_max) */
-    void *row_factor;  /* [n_lanes] what the accumulators of a row are to be multiplied with */
+    double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
+    void *row_max; /* [n_lanes] state of the activation; softmax: the reference maximum in log2 units */
+    void *row_sum; /* [n_lanes] softmax: sum of 2^(logit log2(e) - row_max) */
+    void *row_factor; /* [n_lanes] what the accumulators of a row are to be multiplied with */
 } fov_block;
 
 typedef void (*fov_block_fn)(fov_block *block);
@@ -59,10 +59,10 @@ typedef struct fov_score {
 } fov_score;
 
 typedef struct fov_activation {
-    int has_lse;     /* finish leaves what lse() needs */
+    int has_lse; /* finish leaves what lse() needs */
     int takes_sinks; /* init takes one more logit per row */
     void (*init)(fov_block *block, const double *sinks); /* sinks[n_rows] or NULL */
-    int (*tile)(fov_block *block);    /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
+    int (*tile)(fov_block *block); /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
     void (*finish)(fov_block *block); /* row_factor = the last factor of each output row */
     void (*weights)(fov_block *block); /* after finish: logits -> final weights, in place */
     void (*merge)(fov_block *into, fov_block *from); /* joins two states, sets the row_factor of both */
@@ -74,7 +74,7 @@ typedef struct fov_activation {
 typedef struct fov_accumulate {
     fov_block_fn tile;
     void (*selected)(fov_block *block, const uint32_t *attend);
-    fov_block_fn rescale;                            /* accumulators *= row_factor */
+    fov_block_fn rescale; /* accumulators *= row_factor */
     void (*merge)(fov_block *into, fov_block *from); /* into = into * its row_factor + from * its row_factor */
 } fov_accumulate;
 
@@ -85,11 +85,11 @@ typedef struct fov_combine {
 /* Passes over a tile, in the order of the definition of the logits. Each folds block->multiplier in. */
 typedef struct fov_modifiers {
     fov_block_fn scale;
-    void (*softcap)(fov_block *block, double cap);       /* cap * tanh(x / cap) */
-    void (*add)(fov_block *block, const void *bias);     /* bias [n_steps][n_lanes] */
+    void (*softcap)(fov_block *block, double cap); /* cap * tanh(x / cap) */
+    void (*add)(fov_block *block, const void *bias); /* bias [n_steps][n_lanes] */
     void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + step key_lanes) */
-    void (*mask)(fov_block *block, const uint32_t *attend);     /* a cleared bit makes the logit -inf */
-    int (*any_masked)(const fov_block *block);                  /* some logit is -inf */
+    void (*mask)(fov_block *block, const uint32_t *attend); /* a cleared bit makes the logit -inf */
+    int (*any_masked)(const fov_block *block); /* some logit is -inf */
     void (*differ)(const fov_block *block, double excluded, uint32_t *attend); /* the bits of the tile that are not `excluded` */
 } fov_modifiers;
 
@@ -103,10 +103,10 @@ typedef struct fov_moves {
 } fov_moves;
 
 typedef struct fov_kernels {
-    int real_bytes;   /* 4 or 8 */
+    int real_bytes; /* 4 or 8 */
     double least, largest; /* normal positive reals */
     int vector_lanes; /* reals per vector */
-    int max_vectors;  /* the widest tile is max_vectors * vector_lanes queries */
+    int max_vectors; /* the widest tile is max_vectors * vector_lanes queries */
     fov_score score[FOV_N_SCORES];
     fov_modifiers modify;
     fov_activation activation[FOV_N_ACTIVATIONS];

@@ -27,34 +27,46 @@
 #include "kernels/move/move_instances.h"
 #undef FOV_MOVE
 
+/* clang-format off: one line per stage */
 static const fov_kernels FOV_NAME(kernels) = {
     .real_bytes = sizeof(real),
     .least = FOV_REAL_BITS == 64 ? DBL_MIN : FLT_MIN,
     .largest = FOV_REAL_BITS == 64 ? DBL_MAX : FLT_MAX,
     .vector_lanes = VR_LANES,
     .max_vectors = 3,
-    .score = {
+    .score =
+        {
 #define FOV_SCORE(name, kernel) [FOV_SCORE_INDEX_##name] = FOV_SCORE_ENTRY_##kernel,
 #include "kernels/kernels.def"
-    },
-    .modify = {.scale = FOV_NAME(modify_scale), .softcap = FOV_NAME(modify_softcap), .add = FOV_NAME(modify_add),
-               .alibi = FOV_NAME(modify_alibi), .mask = FOV_NAME(modify_mask), .any_masked = FOV_NAME(modify_any_masked),
+        },
+    .modify = {.scale = FOV_NAME(modify_scale),
+               .softcap = FOV_NAME(modify_softcap),
+               .add = FOV_NAME(modify_add),
+               .alibi = FOV_NAME(modify_alibi),
+               .mask = FOV_NAME(modify_mask),
+               .any_masked = FOV_NAME(modify_any_masked),
                .differ = FOV_NAME(modify_differ)},
-    .activation = {
+    .activation =
+        {
 #define FOV_ACTIVATION(name, kernel) [FOV_ACTIVATION_INDEX_##name] = FOV_ACTIVATION_ENTRY_##kernel,
 #include "kernels/kernels.def"
-    },
-    .combine = {
+        },
+    .combine =
+        {
 #define FOV_COMBINE(name, kernel) [FOV_COMBINE_INDEX_##name] = FOV_COMBINE_ENTRY_##kernel,
 #include "kernels/kernels.def"
-    },
-    .moves = {
-#define FOV_DTYPE(name, DTYPE, in)                                                                                   \
-    [DTYPE] = {.row_in = FOV_NAME(row_in_as_##name), .row_out = FOV_NAME(row_out_as_##name),                      \
-               .gather = FOV_NAME(gather_as_##name), .scatter = FOV_NAME(scatter_as_##name)},
+        },
+    .moves =
+        {
+#define FOV_DTYPE(name, DTYPE, in)                                                                                               \
+    [DTYPE] = {.row_in = FOV_NAME(row_in_as_##name),                                                                             \
+               .row_out = FOV_NAME(row_out_as_##name),                                                                           \
+               .gather = FOV_NAME(gather_as_##name),                                                                             \
+               .scatter = FOV_NAME(scatter_as_##name)},
 #include "kernels/kernels.def"
-    },
+        },
     .pack_bits = FOV_NAME(pack_bits),
     .all_finite = FOV_NAME(all_finite),
 };
+/* clang-format on */
 #undef FOV_REAL_BITS

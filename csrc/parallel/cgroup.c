@@ -12,47 +12,46 @@
 enum { LINE_LENGTH = 4096 };
 
 /* Whole CPUs, 0 for no quota. */
-static int whole_cpus(long long quota, long long period) {
-    if (quota <= 0 || period <= 0)
-        return 0;
+static int whole_cpus(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0) return 0;
     long long cpus = quota / period;
     return cpus < 1 ? 1 : cpus > INT_MAX ? INT_MAX : (int)cpus;
 }
 
-static int read_line(const char *folder, const char *name, char *line, int size) {
+static int read_line(const char *folder, const char *name, char *line, int size)
+{
     char path[LINE_LENGTH + 32];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return 0;
+    if (file == NULL) return 0;
     int found = fgets(line, size, file) != NULL;
     fclose(file);
     return found;
 }
 
-static int quota_of_folder(const char *folder, int version) {
+static int quota_of_folder(const char *folder, int version)
+{
     char line[64];
     long long quota = 0, period = 0;
     if (version == 2) {
-        if (!read_line(folder, "cpu.max", line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2)
-            return 0;
+        if (!read_line(folder, "cpu.max", line, sizeof line) || sscanf(line, "%lld %lld", &quota, &period) != 2) return 0;
     } else {
-        if (!read_line(folder, "cpu.cfs_quota_us", line, sizeof line) || sscanf(line, "%lld", &quota) != 1)
-            return 0;
-        if (!read_line(folder, "cpu.cfs_period_us", line, sizeof line) || sscanf(line, "%lld", &period) != 1)
-            return 0;
+        if (!read_line(folder, "cpu.cfs_quota_us", line, sizeof line) || sscanf(line, "%lld", &quota) != 1) return 0;
+        if (!read_line(folder, "cpu.cfs_period_us", line, sizeof line) || sscanf(line, "%lld", &period) != 1) return 0;
     }
     return whole_cpus(quota, period);
 }
 
 /* 0 stands for no quota, so the smaller one is not simply the minimum. */
-static int tighter(int a, int b) {
-    if (a == 0 || b == 0)
-        return a + b;
+static int tighter(int a, int b)
+{
+    if (a == 0 || b == 0) return a + b;
     return a < b ? a : b;
 }
 
-static int has_word(const char *comma_list, const char *word) {
+static int has_word(const char *comma_list, const char *word)
+{
     size_t length = strlen(word);
     for (const char *at = comma_list; (at = strstr(at, word)) != NULL; at++)
         if ((at == comma_list || at[-1] == ',') && strchr(",\n", at[length]) != NULL) /* strchr finds the end, too */
@@ -61,17 +60,16 @@ static int has_word(const char *comma_list, const char *word) {
 }
 
 /* The path of this process in the hierarchy: lines "4:cpu,cpuacct:/a/b" (v1) and "0::/a/b" (v2). */
-static int find_path(const char *cgroup_file, int version, char *path) {
+static int find_path(const char *cgroup_file, int version, char *path)
+{
     char line[LINE_LENGTH];
     int found = 0;
     FILE *file = fopen(cgroup_file, "re");
-    if (file == NULL)
-        return 0;
+    if (file == NULL) return 0;
     while (!found && fgets(line, sizeof line, file)) {
         char *controllers = strchr(line, ':');
         char *start = controllers ? strchr(controllers + 1, ':') : NULL;
-        if (start == NULL)
-            continue;
+        if (start == NULL) continue;
         *start++ = '\0';
         controllers++;
         if (version == 2 ? *controllers == '\0' : has_word(controllers, "cpu")) {
@@ -85,17 +83,16 @@ static int find_path(const char *cgroup_file, int version, char *path) {
 }
 
 /* Lines "31 23 0:28 <root> <mount point> rw,... [optional] - <type> <source> <options>". */
-static int find_mount(const char *mountinfo_file, int version, char *root, char *mount) {
+static int find_mount(const char *mountinfo_file, int version, char *root, char *mount)
+{
     char line[LINE_LENGTH];
     int found = 0;
     FILE *file = fopen(mountinfo_file, "re");
-    if (file == NULL)
-        return 0;
+    if (file == NULL) return 0;
     while (!found && fgets(line, sizeof line, file)) {
         char type[32], options[256];
         const char *tail = strstr(line, " - ");
-        if (tail == NULL || sscanf(tail, " - %31s %*s %255s", type, options) != 2)
-            continue;
+        if (tail == NULL || sscanf(tail, " - %31s %*s %255s", type, options) != 2) continue;
         if (version == 2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, "cpu"))
             found = sscanf(line, "%*s %*s %*s %4095s %4095s", root, mount) == 2;
     }
@@ -103,10 +100,10 @@ static int find_mount(const char *mountinfo_file, int version, char *root, char 
     return found;
 }
 
-static int quota_of_hierarchy(const char *cgroup_file, const char *mountinfo_file, int version) {
+static int quota_of_hierarchy(const char *cgroup_file, const char *mountinfo_file, int version)
+{
     char path[LINE_LENGTH], root[LINE_LENGTH], folder[2 * LINE_LENGTH];
-    if (!find_path(cgroup_file, version, path) || !find_mount(mountinfo_file, version, root, folder))
-        return 0;
+    if (!find_path(cgroup_file, version, path) || !find_mount(mountinfo_file, version, root, folder)) return 0;
 
     /* The mount shows the hierarchy from `root` down (a container's own group); what is above cannot be seen. */
     size_t root_length = strcmp(root, "/") == 0 ? 0 : strlen(root);
@@ -122,7 +119,7 @@ static int quota_of_hierarchy(const char *cgroup_file, const char *mountinfo_fil
     return cpus;
 }
 
-int fov_cgroup_cpus(const char *cgroup_file, const char *mountinfo_file) {
-    return tighter(quota_of_hierarchy(cgroup_file, mountinfo_file, 2),
-                   quota_of_hierarchy(cgroup_file, mountinfo_file, 1));
+int fov_cgroup_cpus(const char *cgroup_file, const char *mountinfo_file)
+{
+    return tighter(quota_of_hierarchy(cgroup_file, mountinfo_file, 2), quota_of_hierarchy(cgroup_file, mountinfo_file, 1));
 }

@@ -4,7 +4,8 @@
 
 #include "backend.h"
 
-void fov_openmp_run(fov_region *region, int n_threads) {
+void fov_openmp_run(fov_region *region, int n_threads)
+{
 #pragma omp parallel num_threads(n_threads) default(none) shared(region)
     fov_region_work(region, omp_get_thread_num());
 }

@@ -34,7 +34,8 @@ static struct {
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER, .posted = PTHREAD_COND_INITIALIZER, .last = &pool.first};
 
 /* The mutex may be held, and the queue half linked, by a thread that does not exist here: start anew. */
-void fov_pool_forget(void) {
+void fov_pool_forget(void)
+{
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.posted, NULL);
     pool.first = NULL;
@@ -43,13 +44,15 @@ void fov_pool_forget(void) {
     atomic_store(&pool.n_posts, 0);
 }
 
-static int64_t now_ns(void) {
+static int64_t now_ns(void)
+{
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static void relax(void) {
+static void relax(void)
+{
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -57,34 +60,35 @@ static void relax(void) {
 #endif
 }
 
-static void spin_for_post(unsigned seen) {
+static void spin_for_post(unsigned seen)
+{
     for (int64_t end = now_ns() + SPIN_NS; now_ns() < end;)
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load_explicit(&pool.n_posts, memory_order_acquire) != seen)
-                return;
+            if (atomic_load_explicit(&pool.n_posts, memory_order_acquire) != seen) return;
             relax();
         }
 }
 
-static void spin_for_helpers(job *mine) {
+static void spin_for_helpers(job *mine)
+{
     for (int64_t end = now_ns() + SPIN_NS; now_ns() < end;)
         for (int i = 0; i < SPINS_PER_CLOCK; i++) {
-            if (atomic_load_explicit(&mine->n_active, memory_order_acquire) == 0)
-                return;
+            if (atomic_load_explicit(&mine->n_active, memory_order_acquire) == 0) return;
             relax();
         }
 }
 
 /* The functions below are called with the mutex held. */
 
-static job *first_job_wanting_help(void) {
+static job *first_job_wanting_help(void)
+{
     job *found = pool.first;
-    while (found != NULL && found->n_wanted == 0)
-        found = found->next;
+    while (found != NULL && found->n_wanted == 0) found = found->next;
     return found;
 }
 
-static void help(job *theirs) {
+static void help(job *theirs)
+{
     int thread = theirs->next_thread++;
     theirs->n_wanted--;
     pool.n_wanted--;
@@ -100,7 +104,8 @@ static void help(job *theirs) {
         pthread_cond_signal(&theirs->done); /* the caller cannot leave before it gets the mutex */
 }
 
-static void wait_for_post(int *may_spin) {
+static void wait_for_post(int *may_spin)
+{
     /* With more threads than CPUs a spinning worker would stand in the way of a working one. */
     if (*may_spin && pool.n_workers < pool.n_cpus) {
         unsigned seen = atomic_load(&pool.n_posts);
@@ -116,19 +121,19 @@ static void wait_for_post(int *may_spin) {
     }
 }
 
-static void unlink_job(job *mine) {
+static void unlink_job(job *mine)
+{
     job **link = &pool.first;
-    while (*link != mine)
-        link = &(*link)->next;
+    while (*link != mine) link = &(*link)->next;
     *link = mine->next;
-    if (pool.last == &mine->next)
-        pool.last = link;
+    if (pool.last == &mine->next) pool.last = link;
     pool.n_wanted -= mine->n_wanted;
     mine->n_wanted = 0;
 }
 
 /* Not called with the mutex held: takes it, and gives it up only to work, spin or sleep. */
-static void *worker_main(void *unused) {
+static void *worker_main(void *unused)
+{
     (void)unused;
     int may_spin = 0;
     pthread_mutex_lock(&pool.mutex);
@@ -145,38 +150,37 @@ static void *worker_main(void *unused) {
 }
 
 /* Workers leave signals to the threads of the program; faults stay open, for handlers that report them. */
-static int create_worker(void) {
+static int create_worker(void)
+{
     static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
     sigset_t blocked, before;
     pthread_attr_t attributes;
     pthread_t thread;
     sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
-        sigdelset(&blocked, faults[i]);
-    if (pthread_attr_init(&attributes) != 0)
-        return 0;
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
+    if (pthread_attr_init(&attributes) != 0) return 0;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     int created = pthread_create(&thread, &attributes, worker_main, NULL) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
 #ifdef __linux__
-    if (created)
-        pthread_setname_np(thread, "foveate");
+    if (created) pthread_setname_np(thread, "foveate");
 #endif
     return created;
 }
 
 /* The helpers a new job can have: idle workers and, while the system allows, new ones. */
-static int find_helpers(int n_helpers) {
+static int find_helpers(int n_helpers)
+{
     int promised = pool.n_active + pool.n_wanted;
-    while (pool.n_workers < promised + n_helpers && create_worker())
-        pool.n_workers++;
+    while (pool.n_workers < promised + n_helpers && create_worker()) pool.n_workers++;
     int idle = pool.n_workers - promised;
     return idle < n_helpers ? idle : n_helpers;
 }
 
-void fov_pool_run(fov_region *region, int n_threads) {
+void fov_pool_run(fov_region *region, int n_threads)
+{
     job mine = {.region = region, .next_thread = 1, .done = PTHREAD_COND_INITIALIZER};
     int n_cpus = fov_get_available_threads();
 
@@ -200,8 +204,7 @@ void fov_pool_run(fov_region *region, int n_threads) {
         pthread_mutex_unlock(&pool.mutex);
         spin_for_helpers(&mine);
         pthread_mutex_lock(&pool.mutex);
-        while (atomic_load(&mine.n_active) != 0)
-            pthread_cond_wait(&mine.done, &pool.mutex);
+        while (atomic_load(&mine.n_active) != 0) pthread_cond_wait(&mine.done, &pool.mutex);
     }
     pthread_mutex_unlock(&pool.mutex);
     pthread_cond_destroy(&mine.done);

@@ -5,8 +5,18 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline uint32_t fov_bits_of(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
-static inline float fov_float_of(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+static inline uint32_t fov_bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    return u;
+}
+static inline float fov_float_of(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
 
 static inline float fov_bf16_to_f32(uint16_t h) { return fov_float_of((uint32_t)h << 16); }
 

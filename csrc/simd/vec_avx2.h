@@ -79,10 +79,7 @@ FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm256_div_pd(a, b); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm256_fmadd_pd(a, b, c); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm256_max_pd(a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm256_min_pd(a, b); }
-FOV_INLINE vf64 vf64_clamp2(vf64 y)
-{
-    return _mm256_min_pd(_mm256_set1_pd(1024.0), _mm256_max_pd(_mm256_set1_pd(-1023.0), y));
-}
+FOV_INLINE vf64 vf64_clamp2(vf64 y) { return _mm256_min_pd(_mm256_set1_pd(1024.0), _mm256_max_pd(_mm256_set1_pd(-1023.0), y)); }
 FOV_INLINE vf64 vf64_fract(vf64 y)
 {
     y = vf64_clamp2(y);

@@ -25,7 +25,12 @@ typedef int64_t mf64 __attribute__((vector_size(16)));
 
 FOV_INLINE vf32 vf32_set1(float x) { return (vf32){x, x, x, x}; }
 FOV_INLINE vf32 vf32_zero(void) { return vf32_set1(0.f); }
-FOV_INLINE vf32 vf32_load(const float *p) { vf32 v; memcpy(&v, p, 16); return v; }
+FOV_INLINE vf32 vf32_load(const float *p)
+{
+    vf32 v;
+    memcpy(&v, p, 16);
+    return v;
+}
 FOV_INLINE void vf32_store(float *p, vf32 v) { memcpy(p, &v, 16); }
 FOV_INLINE vf32 vf32_load_n(const float *p, int64_t n)
 {
@@ -84,7 +89,12 @@ FOV_INLINE vf32 vf32_scale2(vf32 p, vf32 y)
 
 FOV_INLINE vf64 vf64_set1(double x) { return (vf64){x, x}; }
 FOV_INLINE vf64 vf64_zero(void) { return vf64_set1(0.0); }
-FOV_INLINE vf64 vf64_load(const double *p) { vf64 v; memcpy(&v, p, 16); return v; }
+FOV_INLINE vf64 vf64_load(const double *p)
+{
+    vf64 v;
+    memcpy(&v, p, 16);
+    return v;
+}
 FOV_INLINE void vf64_store(double *p, vf64 v) { memcpy(p, &v, 16); }
 FOV_INLINE vf64 vf64_load_n(const double *p, int64_t n)
 {
@@ -162,10 +172,7 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 }
 FOV_INLINE uint32_t vec_nonzero32(const void *p) { return fov_nonzero32(p); }
 
-FOV_INLINE vf32 vf32_sums(const vf32 *v)
-{
-    return (vf32){vf32_hsum(v[0]), vf32_hsum(v[1]), vf32_hsum(v[2]), vf32_hsum(v[3])};
-}
+FOV_INLINE vf32 vf32_sums(const vf32 *v) { return (vf32){vf32_hsum(v[0]), vf32_hsum(v[1]), vf32_hsum(v[2]), vf32_hsum(v[3])}; }
 FOV_INLINE vf64 vf64_sums(const vf64 *v) { return (vf64){vf64_hsum(v[0]), vf64_hsum(v[1])}; }
 FOV_INLINE void vf64_transpose(vf64 *r)
 {

@@ -48,7 +48,7 @@ void kernel_block_init(kernel_block *b, suite *suite, int by_rows)
     block->n_keys = (int)PICK(random, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 16, 17, 31, 32, 33, 63, 64, 65, FOV_MAX_TILE_KEYS);
     block->key_lanes = 1;
     if (by_rows) { /* 1, 2, 4 or 8 rows share the lanes of a vector evenly */
-        block->n_rows = (int)(1 + random_below(random, 8));
+        block->n_rows = (int)(1 + random_below(random, 2 * v < 8 ? 2 * v : 8)); /* FEW_ROWS of attention/plan.c */
         int padded = block->n_rows > 4 ? 8 : block->n_rows > 2 ? 4 : block->n_rows;
         block->key_lanes = padded < v ? v / padded : 1;
         block->n_lanes = padded * block->key_lanes;

@@ -38,7 +38,12 @@ static void FOV_NAME(activation_sigmoid_merge)(fov_block *into, fov_block *from)
     FOV_NAME(activation_sigmoid_finish)(from);
 }
 
-#define FOV_ACTIVATION_ENTRY_sigmoid                                                                                        \
-    {.has_lse = 0, .takes_sinks = 0, .init = FOV_NAME(activation_sigmoid_init), .tile = FOV_NAME(activation_sigmoid_tile),  \
-     .finish = FOV_NAME(activation_sigmoid_finish), .weights = FOV_NAME(activation_sigmoid_weights),                        \
-     .merge = FOV_NAME(activation_sigmoid_merge), .lse = NULL}
+#define FOV_ACTIVATION_ENTRY_sigmoid                                                                                             \
+    {.has_lse = 0,                                                                                                               \
+     .takes_sinks = 0,                                                                                                           \
+     .init = FOV_NAME(activation_sigmoid_init),                                                                                  \
+     .tile = FOV_NAME(activation_sigmoid_tile),                                                                                  \
+     .finish = FOV_NAME(activation_sigmoid_finish),                                                                              \
+     .weights = FOV_NAME(activation_sigmoid_weights),                                                                            \
+     .merge = FOV_NAME(activation_sigmoid_merge),                                                                                \
+     .lse = NULL}

@@ -159,7 +159,12 @@ static void FOV_NAME(activation_softmax_lse)(const fov_block *b, double *lse)
 
 #undef FOV_STALE_LIMIT
 
-#define FOV_ACTIVATION_ENTRY_softmax                                                                                        \
-    {.has_lse = 1, .takes_sinks = 1, .init = FOV_NAME(activation_softmax_init), .tile = FOV_NAME(activation_softmax_tile),  \
-     .finish = FOV_NAME(activation_softmax_finish), .weights = FOV_NAME(activation_softmax_weights),                        \
-     .merge = FOV_NAME(activation_softmax_merge), .lse = FOV_NAME(activation_softmax_lse)}
+#define FOV_ACTIVATION_ENTRY_softmax                                                                                             \
+    {.has_lse = 1,                                                                                                               \
+     .takes_sinks = 1,                                                                                                           \
+     .init = FOV_NAME(activation_softmax_init),                                                                                  \
+     .tile = FOV_NAME(activation_softmax_tile),                                                                                  \
+     .finish = FOV_NAME(activation_softmax_finish),                                                                              \
+     .weights = FOV_NAME(activation_softmax_weights),                                                                            \
+     .merge = FOV_NAME(activation_softmax_merge),                                                                                \
+     .lse = FOV_NAME(activation_softmax_lse)}

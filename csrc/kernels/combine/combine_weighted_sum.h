@@ -35,7 +35,8 @@ FOV_INLINE void FOV_NAME(weighted_sum_columns)(const fov_block *b, int64_t colum
 FOV_INLINE void FOV_NAME(weighted_sum_tile)(const fov_block *b, const int n_vectors)
 {
     int64_t c = 0;
-    for (; c + FOV_SCORE_KEYS <= b->value_dim; c += FOV_SCORE_KEYS) FOV_NAME(weighted_sum_columns)(b, c, FOV_SCORE_KEYS, n_vectors);
+    for (; c + FOV_SCORE_KEYS <= b->value_dim; c += FOV_SCORE_KEYS)
+        FOV_NAME(weighted_sum_columns)(b, c, FOV_SCORE_KEYS, n_vectors);
     if (FOV_SCORE_KEYS > 4 && c + 4 <= b->value_dim) {
         FOV_NAME(weighted_sum_columns)(b, c, 4, n_vectors);
         c += 4;
@@ -179,7 +180,8 @@ static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
 static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block *from)
 {
     for (int r = 0; r < into->n_rows; r++) {
-        vr fa = vr_set1(((const real *)into->row_factor)[r * into->key_lanes]), fb = vr_set1(((const real *)from->row_factor)[r * into->key_lanes]);
+        vr fa = vr_set1(((const real *)into->row_factor)[r * into->key_lanes]),
+           fb = vr_set1(((const real *)from->row_factor)[r * into->key_lanes]);
         real *a = (real *)into->accumulators + r * into->value_dim;
         const real *x = (const real *)from->accumulators + r * into->value_dim;
         for (int64_t c = 0; c < into->value_dim; c += VR_LANES) {
@@ -189,8 +191,14 @@ static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block
     }
 }
 
-#define FOV_COMBINE_ENTRY_weighted_sum                                                                                      \
-    {.lanes = {.tile = FOV_NAME(combine_weighted_sum_lanes), .selected = FOV_NAME(combine_weighted_sum_lanes_selected),     \
-               .rescale = FOV_NAME(combine_weighted_sum_lanes_rescale), .merge = FOV_NAME(combine_weighted_sum_lanes_merge)}, \
-     .rows = {.tile = FOV_NAME(combine_weighted_sum_rows), .selected = FOV_NAME(combine_weighted_sum_rows_selected),        \
-              .rescale = FOV_NAME(combine_weighted_sum_rows_rescale), .merge = FOV_NAME(combine_weighted_sum_rows_merge)}}
+#define FOV_COMBINE_ENTRY_weighted_sum                                                                                           \
+    {                                                                                                                            \
+        .lanes = {.tile = FOV_NAME(combine_weighted_sum_lanes),                                                                  \
+                  .selected = FOV_NAME(combine_weighted_sum_lanes_selected),                                                     \
+                  .rescale = FOV_NAME(combine_weighted_sum_lanes_rescale),                                                       \
+                  .merge = FOV_NAME(combine_weighted_sum_lanes_merge)},                                                          \
+        .rows = {.tile = FOV_NAME(combine_weighted_sum_rows),                                                                    \
+                 .selected = FOV_NAME(combine_weighted_sum_rows_selected),                                                       \
+                 .rescale = FOV_NAME(combine_weighted_sum_rows_rescale),                                                         \
+                 .merge = FOV_NAME(combine_weighted_sum_rows_merge)}                                                             \
+    }

@@ -3,8 +3,16 @@
 
 FOV_INLINE real FOV_NAME(load_one)(const char *p, const int dtype)
 {
-    if (dtype == FOV_F64) { double x; memcpy(&x, p, 8); return (real)x; }
-    if (dtype == FOV_F32) { float x; memcpy(&x, p, 4); return (real)x; }
+    if (dtype == FOV_F64) {
+        double x;
+        memcpy(&x, p, 8);
+        return (real)x;
+    }
+    if (dtype == FOV_F32) {
+        float x;
+        memcpy(&x, p, 4);
+        return (real)x;
+    }
     uint16_t h;
     memcpy(&h, p, 2);
     return (real)(dtype == FOV_F16 ? fov_f16_to_f32(h) : fov_bf16_to_f32(h));
@@ -12,8 +20,16 @@ FOV_INLINE real FOV_NAME(load_one)(const char *p, const int dtype)
 
 FOV_INLINE void FOV_NAME(store_one)(real x, char *p, const int dtype)
 {
-    if (dtype == FOV_F64) { double y = (double)x; memcpy(p, &y, 8); return; }
-    if (dtype == FOV_F32) { float y = (float)x; memcpy(p, &y, 4); return; }
+    if (dtype == FOV_F64) {
+        double y = (double)x;
+        memcpy(p, &y, 8);
+        return;
+    }
+    if (dtype == FOV_F32) {
+        float y = (float)x;
+        memcpy(p, &y, 4);
+        return;
+    }
     uint16_t h = dtype == FOV_F16 ? fov_f32_to_f16((float)x) : fov_f32_to_bf16((float)x);
     memcpy(p, &h, 2);
 }
@@ -63,7 +79,8 @@ FOV_INLINE void FOV_NAME(row_out)(const real *reals, int64_t n, char *target, in
     for (; i < n; i++) FOV_NAME(store_one)(reals[i], target + i * step, dtype);
 }
 
-FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile, const int dtype)
+FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile,
+                                 const int dtype)
 {
     for (int lane0 = 0; lane0 < n_lanes; lane0 += VR_LANES) {
         int64_t s = 0;
@@ -86,7 +103,8 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
     }
 }
 
-FOV_INLINE void FOV_NAME(scatter)(const real *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step, const int dtype)
+FOV_INLINE void FOV_NAME(scatter)(const real *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step,
+                                  const int dtype)
 {
     for (int lane0 = 0; lane0 < n_lanes; lane0 += VR_LANES) {
         int64_t s = 0;

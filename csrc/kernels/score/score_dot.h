@@ -75,7 +75,8 @@ FOV_INLINE void FOV_NAME(score_dot_few)(const real *key, int64_t key_ld, const r
             vr x = vr_load(key + k * key_ld + d);
             vec_prefetch(key + (k + FOV_PREFETCH_KEYS) * key_ld + d);
 #pragma GCC unroll 8
-            for (int r = 0; r < n_rows; r++) sum[r * n_keys + k] = vr_fma(x, vr_load(query + r * head_dim + d), sum[r * n_keys + k]);
+            for (int r = 0; r < n_rows; r++)
+                sum[r * n_keys + k] = vr_fma(x, vr_load(query + r * head_dim + d), sum[r * n_keys + k]);
         }
     }
     if (whole < head_dim) {
