@@ -1,8 +1,8 @@
 """Print the polynomial coefficients of csrc/simd/vec_math.h and the errors they have before rounding.
 
-2^f = 1 + f q(f): the leading 1 is exact, so that 2^0 is exactly 1. q interpolates (2^f - 1) / f at Chebyshev nodes,
-which is within a small factor of the minimax polynomial; the degrees are chosen so that the approximation error stays
-well under the rounding errors of the evaluation (2^-24 and 2^-53).
+2^f = 1 + f q(f): the leading 1 is exact, so that 2^0 is exactly 1. q interpolates (2^f - 1) / f at Chebyshev
+nodes, within a small factor of the minimax polynomial; the degrees are chosen so that the approximation error
+stays well under the rounding errors of the evaluation (2^-24 and 2^-53).
 
     pip install mpmath && python tools/polynomials.py
 """
@@ -21,7 +21,8 @@ def coefficients(degree, low, high):
     """Chebyshev interpolation of the quotient on [low, high] in the monomial basis, lowest power first."""
     n = degree + 1
     nodes = [
-        (low + high) / mpmath.mpf(2) + (high - low) / mpmath.mpf(2) * mpmath.cos(mpmath.pi * (2 * i + 1) / (2 * n))
+        (low + high) / mpmath.mpf(2)
+        + (high - low) / mpmath.mpf(2) * mpmath.cos(mpmath.pi * (2 * i + 1) / (2 * n))
         for i in range(n)
     ]
     vandermonde = mpmath.matrix(n, n)

@@ -14,19 +14,20 @@
 #include "../../csrc/parallel/parallel.h"
 
 static int n_failures;
-#define CHECK(condition, ...)                                \
-    do {                                                     \
-        if (!(condition)) {                                  \
-            printf("line %d: ", __LINE__);                   \
-            printf(__VA_ARGS__);                             \
-            printf(" (%s is false)\n", #condition);          \
-            n_failures++;                                    \
-        }                                                    \
+#define CHECK(condition, ...)                                                                                                    \
+    do {                                                                                                                         \
+        if (!(condition)) {                                                                                                      \
+            printf("line %d: ", __LINE__);                                                                                       \
+            printf(__VA_ARGS__);                                                                                                 \
+            printf(" (%s is false)\n", #condition);                                                                              \
+            n_failures++;                                                                                                        \
+        }                                                                                                                        \
     } while (0)
 
 /* `expected_default` and `expected_most` (what a call for 1000000 gets); 0 stands for what the machine has. */
 static void with_environment(const char *foveate, const char *openmp, int expected_default, int expected_most,
-                             const char *in_reason) {
+                             const char *in_reason)
+{
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -51,7 +52,8 @@ static void with_environment(const char *foveate, const char *openmp, int expect
           openmp ? openmp : "(unset)");
 }
 
-static void test_environment(void) {
+static void test_environment(void)
+{
     with_environment(NULL, NULL, 0, 0, "FOVEATE_NUM_THREADS not set, OMP_NUM_THREADS not set");
     with_environment("", "", 0, 0, "FOVEATE_NUM_THREADS not set");
     with_environment("1", NULL, 1, 0, "FOVEATE_NUM_THREADS is 1");
@@ -68,12 +70,12 @@ static void test_environment(void) {
     with_environment("500", "1", 500, 500, "FOVEATE_NUM_THREADS is 500, OMP_NUM_THREADS is 1");
 }
 
-static void run_with_one_cpu(void) {
+static void run_with_one_cpu(void)
+{
     cpu_set_t cpus;
     int first = 0;
     sched_getaffinity(0, sizeof cpus, &cpus);
-    while (!CPU_ISSET(first, &cpus))
-        first++;
+    while (!CPU_ISSET(first, &cpus)) first++;
     CPU_ZERO(&cpus);
     CPU_SET(first, &cpus);
     sched_setaffinity(0, sizeof cpus, &cpus);
@@ -82,7 +84,8 @@ static void run_with_one_cpu(void) {
     CHECK(strstr(fov_threads_reason(), "affinity allows 1 CPU,") != NULL, "reason \"%s\"", fov_threads_reason());
 }
 
-static void run_set_num_threads(void) {
+static void run_set_num_threads(void)
+{
     int before = fov_get_num_threads(), has = fov_get_available_threads();
     fov_set_num_threads(1);
     CHECK(fov_get_num_threads() == 1, "%d after fov_set_num_threads(1)", fov_get_num_threads());
@@ -97,7 +100,8 @@ static void run_set_num_threads(void) {
     }
 }
 
-static void in_child(const char *what, void (*body)(void)) {
+static void in_child(const char *what, void (*body)(void))
+{
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -114,7 +118,8 @@ static void in_child(const char *what, void (*body)(void)) {
 
 static char tree[] = "/tmp/foveate-cgroup-XXXXXX";
 
-static const char *in_tree(const char *name) {
+static const char *in_tree(const char *name)
+{
     static char path[4][256];
     static int turn;
     snprintf(path[turn = (turn + 1) % 4], sizeof path[0], "%s%s", tree, name);
@@ -123,15 +128,16 @@ static const char *in_tree(const char *name) {
 
 static void make_folder(const char *name) { mkdir(in_tree(name), 0700); }
 
-static void write_file(const char *name, const char *text) {
+static void write_file(const char *name, const char *text)
+{
     FILE *file = fopen(in_tree(name), "w");
     CHECK(file != NULL && fputs(text, file) >= 0, "cannot write %s", in_tree(name));
-    if (file != NULL)
-        fclose(file);
+    if (file != NULL) fclose(file);
 }
 
 /* `root`: which folder of the hierarchy stands at the mount point. */
-static int cpus_of(const char *root, const char *membership) {
+static int cpus_of(const char *root, const char *membership)
+{
     char mounts[1024];
     snprintf(mounts, sizeof mounts,
              "20 1 8:1 / / rw - ext4 /dev/sda rw\n"
@@ -144,12 +150,11 @@ static int cpus_of(const char *root, const char *membership) {
     return fov_cgroup_cpus(in_tree("/membership"), in_tree("/mountinfo"));
 }
 
-static void test_cgroups(void) {
+static void test_cgroups(void)
+{
     CHECK(mkdtemp(tree) != NULL, "no temporary folder");
-    static const char *const folders[] = {"/v1",    "/v1/a", "/v1/a/b", "/v1set", "/v1set/a",
-                                          "/v2",    "/v2/a", "/v2/a/b", "/v2/max"};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        make_folder(folders[i]);
+    static const char *const folders[] = {"/v1", "/v1/a", "/v1/a/b", "/v1set", "/v1set/a", "/v2", "/v2/a", "/v2/a/b", "/v2/max"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) make_folder(folders[i]);
     write_file("/v2/a/cpu.max", "350000 100000\n");
     write_file("/v2/a/b/cpu.max", "max 100000\n");
     write_file("/v2/max/cpu.max", "max 100000\n");
@@ -180,8 +185,8 @@ static void test_cgroups(void) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int cpus = cpus_of(cases[i].root, cases[i].membership);
-        CHECK(cpus == cases[i].cpus, "root %s, membership %s: %d CPUs, expected %d", cases[i].root,
-              cases[i].membership, cpus, cases[i].cpus);
+        CHECK(cpus == cases[i].cpus, "root %s, membership %s: %d CPUs, expected %d", cases[i].root, cases[i].membership, cpus,
+              cases[i].cpus);
     }
     write_file("/v2/cpu.max", "200000 100000\n"); /* the container's own group is the mount point itself */
     CHECK(cpus_of("/docker/x", "0::/docker/x\n") == 2, "the quota at the mount point was not read");
@@ -192,7 +197,8 @@ static void test_cgroups(void) {
     CHECK(system(command) == 0, "cannot remove %s", tree);
 }
 
-int main(int n_arguments, char **arguments) {
+int main(int n_arguments, char **arguments)
+{
     (void)n_arguments;
     if (getenv("OMP_NUM_THREADS") != NULL || getenv("FOVEATE_NUM_THREADS") != NULL) {
         unsetenv("OMP_NUM_THREADS"); /* libgomp has read it already: begin again without */
