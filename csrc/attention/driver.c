@@ -49,19 +49,7 @@ static void read_query(fov_task *t, fov_query_block *q)
         p->moves->row_in(rows[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
 }
 
-static void init_state(fov_task *t, fov_query_block *q, int with_sinks)
-{
-    const fov_plan *p = t->plan;
-    if (p->args->stages & FOV_STAGE_ACTIVATION) {
-        double sinks[FOV_MAX_LANES];
-        for (int i = 0; p->args->sinks && with_sinks && i < q->block.n_rows; i++)
-            sinks[i] = p->args->sinks[t->q_head + (q->row + i) % p->group_size];
-        p->activation->init(&q->block, p->args->sinks && with_sinks ? sinks : NULL);
-    }
-    memset(q->block.accumulators, 0, p->accumulator_bytes);
-}
-
-static void start_blocks(fov_task *t, int64_t row, int with_sinks)
+static void start_blocks(fov_task *t, int64_t row)
 {
     const fov_plan *p = t->plan;
     t->n_blocks = 0;
@@ -76,7 +64,9 @@ static void start_blocks(fov_task *t, int64_t row, int with_sinks)
             q->block.n_lanes =
                 (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
         read_query(t, q);
-        init_state(t, q, with_sinks);
+        q->block.multiplier = p->multiplier;
+        if (p->args->stages & FOV_STAGE_ACTIVATION) p->activation->init(&q->block);
+        memset(q->block.accumulators, 0, p->accumulator_bytes);
         fov_set_ranges(t, q);
     }
 }
@@ -162,7 +152,7 @@ static void run_task(void *context, int64_t task, int thread)
     t.chunk_first = chunk * p->chunk_keys;
     t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
-    start_blocks(&t, row_task * p->task_rows, chunk == 0);
+    start_blocks(&t, row_task * p->task_rows);
     if (p->args->stages != FOV_STAGE_SCORE) run_keys(&t);
     if (p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk)) finish(&t);
 

@@ -1,4 +1,6 @@
 /* One tile of logits: score, then the modifiers in the order of the definition, then the mask. */
+#include <assert.h>
+
 #include "attention/task.h"
 
 static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
@@ -20,30 +22,16 @@ static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }
 
-/* Whoever comes next folds a positive multiplier of ordinary size into its own arithmetic; 0, negative, huge and tiny ones go
- * first, since they would turn -inf around, or overflow, or vanish. */
-static void fold_range(const fov_task *t, fov_query_block *q)
-{
-    const fov_kernels *kernels = t->plan->kernels;
-    double m = q->block.multiplier;
-    if (m == 1 || (m > 4 * kernels->least && m < kernels->largest / 4)) return; /* 4: room for log2(e) */
-    kernels->modify.scale(&q->block);
-}
-
+/* Each pass folds what is pending of the scale into its own arithmetic; the plan knows what is left for the activation. */
 static void modify(fov_task *t, fov_query_block *q, int64_t key)
 {
-    const fov_attention_args *a = t->plan->args;
-    const fov_kernels *kernels = t->plan->kernels;
-    const fov_modifiers *m = &kernels->modify;
-    /* beyond the roots of the range neither x / cap nor cap * tanh would keep its digits, and nothing is capped there */
-    if (a->softcap > 0 && a->softcap * a->softcap < kernels->largest) {
-        fold_range(t, q);
-        m->softcap(&q->block, a->softcap);
-    }
-    if (t->bias || a->alibi_slopes) fold_range(t, q);
+    const fov_plan *p = t->plan;
+    const fov_modifiers *m = &p->kernels->modify;
+    if (p->early_scale) m->scale(&q->block);
+    if (p->capped) m->softcap(&q->block, p->args->softcap);
     if (t->bias) add_bias(t, q, key);
-    if (a->alibi_slopes) add_alibi(t, q, key);
-    fold_range(t, q);
+    if (p->args->alibi_slopes) add_alibi(t, q, key);
+    assert(q->block.multiplier == p->multiplier);
 }
 
 int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)

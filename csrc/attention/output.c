@@ -1,14 +1,15 @@
 /* What leaves a query block: output rows, lse, and, where asked for, the weights or logits themselves. */
+#include <stddef.h>
 #include <string.h>
 
 #include "attention/task.h"
 
-static void write_lse(fov_task *t, fov_query_block *q)
+static void write_lse(fov_task *t, fov_query_block *q, const double *sinks)
 {
     const fov_array *array = &t->plan->args->lse;
     const char *rows[FOV_MAX_LANES];
     double lse[FOV_MAX_LANES];
-    t->plan->activation->lse(&q->block, lse);
+    t->plan->activation->lse(&q->block, sinks, lse);
     fov_row_pointers(t, q, t->lse, array, rows);
     for (int i = 0; i < q->block.n_rows; i++) {
         float narrow = (float)lse[i];
@@ -21,8 +22,13 @@ void fov_write_output(fov_task *t, fov_query_block *q)
 {
     const fov_plan *p = t->plan;
     const fov_array *array = &p->args->output;
-    if (p->args->stages & FOV_STAGE_ACTIVATION) p->activation->finish(&q->block);
-    if (t->lse) write_lse(t, q);
+    if (p->args->stages & FOV_STAGE_ACTIVATION) {
+        double sinks[FOV_MAX_LANES];
+        for (int i = 0; p->args->sinks && i < q->block.n_rows; i++)
+            sinks[i] = p->args->sinks[t->q_head + (q->row + i) % p->group_size];
+        p->activation->finish(&q->block, p->args->sinks ? sinks : NULL);
+        if (t->lse) write_lse(t, q, p->args->sinks ? sinks : NULL);
+    }
     if (!t->output || !(p->args->stages & FOV_STAGE_COMBINE)) return;
     if (p->args->stages & FOV_STAGE_ACTIVATION) p->accumulate->rescale(&q->block);
     const char *rows[FOV_MAX_LANES];

@@ -70,6 +70,10 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->moves = &p->kernels->moves[a->dtype];
     if (needs(a, FOV_STAGE_ACTIVATION) && ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
         return FOV_ERROR_UNSUPPORTED;
+    p->early_scale = a->scale != 1 && !(a->scale > 4 * p->kernels->least && a->scale < p->kernels->largest / 4); /* 4: log2(e) */
+    p->capped = a->softcap > 0 && a->softcap * a->softcap < p->kernels->largest;
+    int folded = p->early_scale || p->capped || a->bias.data || a->alibi_slopes;
+    p->multiplier = !needs(a, FOV_STAGE_SCORE) || folded ? 1 : a->scale;
     /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
     p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
     p->score = p->few_rows ? p->kernels->score[a->score].rows : p->kernels->score[a->score].lanes;

@@ -20,23 +20,27 @@ typedef struct fov_plan {
     fov_block_fn score;               /* of the orientation */
     const fov_moves *moves;           /* of the storage type */
 
-    int few_rows;      /* orientation: 1 rows (vectors along head_dim), 0 lanes */
-    int max_lanes;     /* lanes of a full query block */
-    int key_lanes;     /* lanes of one row; 1 in the orientation lanes (see kernel_types.h) */
-    int max_rows;      /* rows of a full query block */
-    int max_blocks;    /* query blocks per task */
-    int tile_keys;     /* keys per tile; the grid of tiles starts at key 0 */
+    int early_scale;   /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
+    int capped; /* softcap is on; beyond the root of the range nothing is capped and neither x / cap nor cap tanh kept its digits */
+    double multiplier; /* of the block when it reaches the activation */
+
+    int few_rows; /* orientation: 1 rows (vectors along head_dim), 0 lanes */
+    int max_lanes; /* lanes of a full query block */
+    int key_lanes; /* lanes of one row; 1 in the orientation lanes (see kernel_types.h) */
+    int max_rows; /* rows of a full query block */
+    int max_blocks; /* query blocks per task */
+    int tile_keys; /* keys per tile; the grid of tiles starts at key 0 */
     int64_t group_size; /* query heads per kv head */
     int64_t slice_rows; /* query rows of one (batch element, kv head): group_size * q_len, position major */
-    int64_t task_rows;  /* rows per task */
+    int64_t task_rows; /* rows per task */
     int64_t chunk_keys; /* keys per task; a multiple of tile_keys */
     int64_t n_slices, n_row_tasks, n_chunks, n_tasks;
 
     size_t query_bytes, accumulator_bytes, state_bytes; /* of one query block; a state is three arrays of lanes */
     size_t tile_bytes, bias_bytes, key_bytes, value_bytes;
-    size_t thread_bytes;  /* scratch of one thread */
+    size_t thread_bytes; /* scratch of one thread */
     size_t partial_bytes; /* what a chunk leaves for the merge, per task */
-    size_t shared_bytes;  /* tickets and partials */
+    size_t shared_bytes; /* tickets and partials */
     int n_threads;
 } fov_plan;
 

@@ -47,8 +47,8 @@ typedef struct fov_block {
     int64_t head_dim, value_dim;
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
-    void *row_max; /* [n_lanes] state of the activation; softmax: the reference maximum in log2 units */
-    void *row_sum; /* [n_lanes] softmax: sum of 2^(logit log2(e) - row_max) */
+    void *row_max; /* [n_lanes] state of the activation; softmax: the reference maximum, in units of the tile */
+    void *row_sum; /* [n_lanes] softmax: sum of exp((tile value - row_max) multiplier) */
     void *row_factor; /* [n_lanes] what the accumulators of a row are to be multiplied with */
 } fov_block;
 
@@ -60,13 +60,14 @@ typedef struct fov_score {
 
 typedef struct fov_activation {
     int has_lse; /* finish leaves what lse() needs */
-    int takes_sinks; /* init takes one more logit per row */
-    void (*init)(fov_block *block, const double *sinks); /* sinks[n_rows] or NULL */
+    int takes_sinks; /* finish takes one more logit per row */
+    void (*init)(fov_block *block);
     int (*tile)(fov_block *block); /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
-    void (*finish)(fov_block *block); /* row_factor = the last factor of each output row */
+    void (*finish)(fov_block *block, const double *sinks); /* row_factor = the last factor of each row; sinks[n_rows] or NULL */
     void (*weights)(fov_block *block); /* after finish: logits -> final weights, in place */
     void (*merge)(fov_block *into, fov_block *from); /* joins two states, sets the row_factor of both */
-    void (*lse)(const fov_block *block, double *lse); /* lse[n_rows], natural log; NULL without has_lse */
+    void (*lse)(const fov_block *block, const double *sinks,
+                double *lse); /* after finish: lse[n_rows], natural; NULL without has_lse */
 } fov_activation;
 
 /* accumulators += weights of the tile * value. `selected` is the careful form for a block whose values hold NaN or Inf while some

@@ -28,9 +28,10 @@ static void multiply_by_factor(scene *s, int tile, const fov_block *state)
     for (int64_t i = 0; i < tile_size(s); i++) s->weights[tile][i] *= real_get(s->suite, state->row_factor, i % state->n_lanes);
 }
 
-static void run_tiles(scene *s, fov_block *state, int begin, int end, const double *sinks)
+static void run_tiles(scene *s, fov_block *state, int begin, int end)
 {
-    RUN(s->suite, s->activation->init(state, sinks));
+    state->multiplier = s->multiplier;
+    RUN(s->suite, s->activation->init(state));
     for (int tile = begin; tile < end; tile++) {
         int rescale;
         memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
@@ -105,7 +106,7 @@ static void check_scene(scene *s, const char *name)
     double *lse = calloc((size_t)state->n_lanes, sizeof *lse);
     wide *again[MAX_TILES];
     row want = {.lse = 0};
-    if (s->activation->has_lse) RUN(s->suite, s->activation->lse(state, lse));
+    if (s->activation->has_lse) RUN(s->suite, s->activation->lse(state, s->sinks, lse));
     for (int tile = 0; tile < s->n_tiles; tile++) {
         memcpy(state->tile, s->logits[tile].data, s->logits[tile].size);
         state->multiplier = s->multiplier;
@@ -179,13 +180,13 @@ static void run_scene(suite *suite, int index, int repeat)
     other->row_max = states[0].data;
     other->row_sum = states[1].data;
     other->row_factor = states[2].data;
-    run_tiles(&s, state, 0, s.n_first, s.sinks);
+    run_tiles(&s, state, 0, s.n_first);
     if (s.n_first < s.n_tiles) {
-        run_tiles(&s, other, s.n_first, s.n_tiles, NULL);
+        run_tiles(&s, other, s.n_first, s.n_tiles);
         RUN(suite, s.activation->merge(state, other));
         for (int i = 0; i < s.n_tiles; i++) multiply_by_factor(&s, i, i < s.n_first ? state : other);
     }
-    RUN(suite, s.activation->finish(state));
+    RUN(suite, s.activation->finish(state, s.sinks));
     for (int i = 0; i < s.n_tiles; i++) multiply_by_factor(&s, i, state);
     check_scene(&s, name);
 

@@ -1,9 +1,8 @@
 /* Activation sigmoid: w_j = 1 / (1 + exp(-x_j)), not normalised (Ramapuram et al. 2024). reference.py: ACTIVATIONS["sigmoid"].
  * Masked logits are -inf and give exactly 0. No row state: init and finish only set the factors to 1. */
 
-static void FOV_NAME(activation_sigmoid_init)(fov_block *b, const double *sinks)
+static void FOV_NAME(activation_sigmoid_init)(fov_block *b)
 {
-    (void)sinks; /* the table says that it takes none */
     for (int i = 0; i < b->n_lanes; i++) {
         ((real *)b->row_max)[i] = 0;
         ((real *)b->row_sum)[i] = 0;
@@ -27,15 +26,16 @@ static int FOV_NAME(activation_sigmoid_tile)(fov_block *b)
     return 0;
 }
 
-static void FOV_NAME(activation_sigmoid_finish)(fov_block *b)
+static void FOV_NAME(activation_sigmoid_finish)(fov_block *b, const double *sinks)
 {
+    (void)sinks; /* the table says that it takes none */
     for (int i = 0; i < b->n_lanes; i++) ((real *)b->row_factor)[i] = 1;
 }
 
 static void FOV_NAME(activation_sigmoid_merge)(fov_block *into, fov_block *from)
 {
-    FOV_NAME(activation_sigmoid_finish)(into);
-    FOV_NAME(activation_sigmoid_finish)(from);
+    FOV_NAME(activation_sigmoid_finish)(into, NULL);
+    FOV_NAME(activation_sigmoid_finish)(from, NULL);
 }
 
 #define FOV_ACTIVATION_ENTRY_sigmoid                                                                                             \

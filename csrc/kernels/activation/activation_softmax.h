@@ -1,19 +1,23 @@
 /* Activation softmax: w_j = exp(x_j - lse), lse = log sum_j exp(x_j). reference.py: ACTIVATIONS["softmax"].
  *
- * Online (Milakov and Gimelshein 2018), in base 2: y = tile value * c with c = multiplier * log2(e), folded into the
- * subtraction of the maximum by one fused multiply-add. row_max is a reference in the same units, not the exact maximum: it
- * moves only when a tile exceeds it by more than 8, so weights stay under 2^8 and most tiles rescale nothing (the idea of
- * FlashAttention-4). Every decision is per lane: a row's bits do not depend on the rows beside it. */
+ * Online (Milakov and Gimelshein 2018): w = 2^((x - row_max) c), x the tile value, c = multiplier * log2(e). The difference comes
+ * first, so the largest key has exactly 2^0 = 1 and an error grows with its distance from the maximum, where the weight is small,
+ * not with the size of the logits. row_max is a reference in units of the tile, not the exact maximum: it moves only when a tile
+ * exceeds it by more than 8 in log2, so weights stay under 2^8 and most tiles rescale nothing (the idea of FlashAttention-4).
+ * Every decision is per lane: a row's bits do not depend on the rows beside it. Sinks join at the end, once per row. */
 
 #define FOV_STALE_LIMIT ((real)8)
 
-static void FOV_NAME(activation_softmax_init)(fov_block *b, const double *sinks)
+FOV_INLINE vr FOV_NAME(softmax_factor)(const fov_block *b) { return vr_set1((real)(b->multiplier * 1.4426950408889634)); }
+
+/* The reference to subtract; 0 where nothing is attended yet, since -inf - 0 = -inf. */
+FOV_INLINE vr FOV_NAME(softmax_base)(vr max) { return vr_select(vr_eq(max, vr_set1(-(real)INFINITY)), vr_zero(), max); }
+
+static void FOV_NAME(activation_softmax_init)(fov_block *b)
 {
-    real *max = b->row_max, *sum = b->row_sum;
     for (int i = 0; i < b->n_lanes; i++) {
-        int row = i / b->key_lanes, sink = sinks && row < b->n_rows && sinks[row] != -(double)INFINITY;
-        max[i] = sink ? (real)(sinks[row] * 1.4426950408889634) : -(real)INFINITY;
-        sum[i] = sink && i % b->key_lanes == 0 ? 1 : 0;
+        ((real *)b->row_max)[i] = -(real)INFINITY;
+        ((real *)b->row_sum)[i] = 0;
     }
 }
 
@@ -30,8 +34,8 @@ FOV_INLINE vr FOV_NAME(softmax_share_max)(vr max, int key_lanes)
     return vr_load(lane);
 }
 
-/* The largest c * tile value of each lane. Four chains per vector: one alone is bound by the latency of max. */
-FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_steps, vr c, vr *max, const int n_vectors)
+/* The largest tile value of each lane. Four chains per vector: one alone is bound by the latency of max. */
+FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_steps, vr *max, const int n_vectors)
 {
     const int n_lanes = n_vectors * VR_LANES;
     vr m[4][3];
@@ -49,27 +53,27 @@ FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_steps, vr c, 
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) m[0][j] = vr_max(vr_load(tile + k * n_lanes + j * VR_LANES), m[0][j]);
 #pragma GCC unroll 3
-    for (int j = 0; j < n_vectors; j++) max[j] = vr_mul(c, vr_max(vr_max(m[0][j], m[1][j]), vr_max(m[2][j], m[3][j])));
+    for (int j = 0; j < n_vectors; j++) max[j] = vr_max(vr_max(m[0][j], m[1][j]), vr_max(m[2][j], m[3][j]));
 }
 
 FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
 {
     const int n_lanes = n_vectors * VR_LANES, n_steps = b->n_steps;
-    const vr c = vr_set1((real)(b->multiplier * 1.4426950408889634)), none = vr_set1(-(real)INFINITY);
+    const vr c = FOV_NAME(softmax_factor)(b), none = vr_set1(-(real)INFINITY);
     real *tile = b->tile, *row_max = b->row_max, *row_sum = b->row_sum, *row_factor = b->row_factor;
-    vr tile_max[3], minus_max[3], sum[3];
+    vr tile_max[3], base[3], sum[3];
     int rescale = 0;
 
-    FOV_NAME(softmax_tile_max)(tile, n_steps, c, tile_max, n_vectors);
+    FOV_NAME(softmax_tile_max)(tile, n_steps, tile_max, n_vectors);
     if (b->key_lanes > 1) tile_max[0] = FOV_NAME(softmax_share_max)(tile_max[0], b->key_lanes);
 #pragma GCC unroll 3
     for (int j = 0; j < n_vectors; j++) {
         vr m = vr_load(row_max + j * VR_LANES);
-        vm rise = vr_gt(tile_max[j], vr_add(m, vr_set1(FOV_STALE_LIMIT)));
+        vm rise = vr_gt(vr_mul(vr_sub(tile_max[j], m), c), vr_set1(FOV_STALE_LIMIT));
         sum[j] = vr_load(row_sum + j * VR_LANES);
         if (vr_any(rise)) {
             vr higher = vr_select(rise, tile_max[j], m);
-            vr factor = vr_select(rise, FOV_NAME(exp2)(vr_sub(m, higher)), vr_set1(1));
+            vr factor = vr_select(rise, FOV_NAME(exp2)(vr_mul(vr_sub(m, higher), c)), vr_set1(1));
             rescale |= vr_any(vr_gt(vr_select(rise, m, none), none)); /* a first maximum has nothing to rescale */
             sum[j] = vr_mul(sum[j], factor);
             vr_store(row_factor + j * VR_LANES, factor);
@@ -78,15 +82,14 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
         } else {
             vr_store(row_factor + j * VR_LANES, vr_set1(1));
         }
-        m = vr_select(vr_eq(m, none), vr_zero(), m); /* nothing attended yet: -inf - 0 = -inf */
-        minus_max[j] = vr_sub(vr_zero(), m);
+        base[j] = FOV_NAME(softmax_base)(m);
     }
 #pragma GCC unroll 2
     for (int k = 0; k < n_steps; k++)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) {
             real *p = tile + k * n_lanes + j * VR_LANES;
-            vr w = FOV_NAME(exp2)(vr_fma(vr_load(p), c, minus_max[j]));
+            vr w = FOV_NAME(exp2)(vr_mul(vr_sub(vr_load(p), base[j]), c));
             sum[j] = vr_add(sum[j], w);
             vr_store(p, w);
         }
@@ -104,29 +107,42 @@ static int FOV_NAME(activation_softmax_tile)(fov_block *b)
     }
 }
 
-static void FOV_NAME(activation_softmax_finish)(fov_block *b)
+/* 1 / sum, an empty row 0. With a sink s the whole is 2^(m c - top) sum + 2^(s log2(e) - top), top the larger exponent. */
+static void FOV_NAME(activation_softmax_finish)(fov_block *b, const double *sinks)
 {
-    real *sum = b->row_sum, *factor = b->row_factor;
+    const vr c = FOV_NAME(softmax_factor)(b);
+    real *sum = b->row_sum;
     for (int i = 0; b->key_lanes > 1 && i < b->n_lanes; i += b->key_lanes) {
         for (int j = 1; j < b->key_lanes; j++) sum[i] += sum[i + j];
         for (int j = 1; j < b->key_lanes; j++) sum[i + j] = sum[i];
     }
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
-        vr s = vr_load(sum + i);
-        vr_store(factor + i, vr_select(vr_eq(s, vr_zero()), vr_zero(), vr_div(vr_set1(1), s))); /* an empty row is 0 */
+        vr whole = vr_load(sum + i), own = vr_set1(1);
+        if (sinks) {
+            real lane[VR_LANES];
+            for (int j = 0; j < VR_LANES; j++) {
+                int row = (i + j) / b->key_lanes;
+                lane[j] = row < b->n_rows ? (real)(sinks[row] * 1.4426950408889634) : -(real)INFINITY;
+            }
+            vr sink = vr_load(lane), max = vr_mul(vr_load((const real *)b->row_max + i), c);
+            vr top = FOV_NAME(softmax_base)(vr_max(max, sink));
+            own = FOV_NAME(exp2)(vr_sub(max, top));
+            whole = vr_fma(whole, own, FOV_NAME(exp2)(vr_sub(sink, top)));
+        }
+        vr factor = vr_select(vr_eq(whole, vr_zero()), vr_zero(), vr_div(own, whole));
+        vr_store((real *)b->row_factor + i, factor);
     }
 }
 
-/* The final weights: 2^(y - row_max) / row_sum, with the factor that finish left. */
 static void FOV_NAME(activation_softmax_weights)(fov_block *b)
 {
-    const vr c = vr_set1((real)(b->multiplier * 1.4426950408889634)), none = vr_set1(-(real)INFINITY);
+    const vr c = FOV_NAME(softmax_factor)(b), none = vr_set1(-(real)INFINITY);
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
-        vr m = vr_load((real *)b->row_max + i), factor = vr_load((real *)b->row_factor + i);
-        m = vr_sub(vr_zero(), vr_select(vr_eq(m, none), vr_zero(), m));
+        vr base = FOV_NAME(softmax_base)(vr_load((const real *)b->row_max + i)),
+           factor = vr_load((const real *)b->row_factor + i);
         for (int k = 0; k < b->n_steps; k++) {
             real *p = (real *)b->tile + (int64_t)k * b->n_lanes + i;
-            vr x = vr_load(p), w = vr_mul(FOV_NAME(exp2)(vr_fma(x, c, m)), factor);
+            vr x = vr_load(p), w = vr_mul(FOV_NAME(exp2)(vr_mul(vr_sub(x, base), c)), factor);
             vr_store(p, vr_select(vr_eq(x, none), vr_zero(), w)); /* masked: 0 even in a row that is NaN */
         }
     }
@@ -134,11 +150,11 @@ static void FOV_NAME(activation_softmax_weights)(fov_block *b)
 
 static void FOV_NAME(activation_softmax_merge)(fov_block *into, fov_block *from)
 {
-    const vr none = vr_set1(-(real)INFINITY);
+    const vr c = FOV_NAME(softmax_factor)(into);
     for (int i = 0; i < into->n_lanes; i += VR_LANES) {
         vr a = vr_load((real *)into->row_max + i), b = vr_load((real *)from->row_max + i);
-        vr max = vr_max(a, b), base = vr_select(vr_eq(max, none), vr_zero(), max);
-        vr fa = FOV_NAME(exp2)(vr_sub(a, base)), fb = FOV_NAME(exp2)(vr_sub(b, base));
+        vr max = vr_max(a, b), base = FOV_NAME(softmax_base)(max);
+        vr fa = FOV_NAME(exp2)(vr_mul(vr_sub(a, base), c)), fb = FOV_NAME(exp2)(vr_mul(vr_sub(b, base), c));
         vr sum = vr_fma(vr_load((real *)into->row_sum + i), fa, vr_mul(vr_load((real *)from->row_sum + i), fb));
         vr_store((real *)into->row_max + i, max);
         vr_store((real *)into->row_sum + i, sum);
@@ -147,13 +163,14 @@ static void FOV_NAME(activation_softmax_merge)(fov_block *into, fov_block *from)
     }
 }
 
-/* ln2 (row_max + log2 row_sum), in double; -inf for an empty row. */
-static void FOV_NAME(activation_softmax_lse)(const fov_block *b, double *lse)
+/* row_max multiplier + log row_sum, joined with the sink, in double; -inf for an empty row. */
+static void FOV_NAME(activation_softmax_lse)(const fov_block *b, const double *sinks, double *lse)
 {
-    const real *max = b->row_max, *sum = b->row_sum;
     for (int row = 0; row < b->n_rows; row++) {
-        int i = row * b->key_lanes;
-        lse[row] = sum[i] == 0 ? -(double)INFINITY : 0.69314718055994531 * ((double)max[i] + log2((double)sum[i]));
+        double max = ((const real *)b->row_max)[row * b->key_lanes], sum = ((const real *)b->row_sum)[row * b->key_lanes];
+        double own = sum == 0 ? -(double)INFINITY : max * b->multiplier + log(sum), sink = sinks ? sinks[row] : -(double)INFINITY;
+        double top = own > sink ? own : sink, base = top == -(double)INFINITY ? 0 : top;
+        lse[row] = sink == -(double)INFINITY ? own : base + log(exp(own - base) + exp(sink - base));
     }
 }
 

@@ -77,7 +77,7 @@ static void FOV_NAME(combine_weighted_sum_lanes_rescale)(fov_block *b)
         vr factor = vr_load((const real *)b->row_factor + i);
         for (int64_t c = 0; c < b->value_dim; c++) {
             real *out = (real *)b->accumulators + c * b->n_lanes + i;
-            vr_store(out, vr_mul(vr_load(out), factor));
+            vr_store(out, vr_add(vr_mul(vr_load(out), factor), vr_zero())); /* + 0: a product flushed to -0 leaves no sign */
         }
     }
 }
@@ -173,7 +173,7 @@ static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
 {
     for (int r = 0; r < b->n_rows; r++) {
         real factor = ((const real *)b->row_factor)[r * b->key_lanes], *out = (real *)b->accumulators + r * b->value_dim;
-        for (int64_t c = 0; c < b->value_dim; c++) out[c] *= factor;
+        for (int64_t c = 0; c < b->value_dim; c++) out[c] = out[c] * factor + 0;
     }
 }
 

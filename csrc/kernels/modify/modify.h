@@ -18,7 +18,8 @@ static void FOV_NAME(modify_scale)(fov_block *b)
 
 static void FOV_NAME(modify_softcap)(fov_block *b, double cap)
 {
-    const vr c = vr_set1((real)(b->multiplier / cap)), back = vr_set1((real)cap);
+    const double most = FOV_REAL_BITS == 64 ? DBL_MAX : FLT_MAX, in = b->multiplier / cap; /* finite, or 0 would become NaN */
+    const vr c = vr_set1((real)(in < most ? in : most)), back = vr_set1((real)cap);
     const int64_t n = (int64_t)b->n_steps * b->n_lanes;
     real *tile = b->tile;
     for (int64_t i = 0; i < n; i += VR_LANES) vr_store(tile + i, vr_mul(back, FOV_NAME(tanh)(vr_mul(vr_load(tile + i), c))));
