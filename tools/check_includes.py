@@ -42,7 +42,7 @@ C_STANDARD = frozenset(
         "time.h",
     }
 )
-INTRINSICS = frozenset({"arm_neon.h", "emmintrin.h", "immintrin.h"})
+INTRINSICS = frozenset({"arm_neon.h", "immintrin.h", "xmmintrin.h"})
 POSIX = frozenset({"sched.h", "sys/auxv.h", "sys/syscall.h", "sys/types.h", "unistd.h"})
 THREADS = frozenset({"omp.h", "pthread.h"})
 

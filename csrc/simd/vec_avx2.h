@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "simd/mxcsr.h"
+
 #define VF32_LANES 8
 #define VF64_LANES 4
 #define FOV_SCORE_KEYS 4 /* 4 keys x 3 vectors of queries: 12 accumulators + 3 loads + 1 broadcast fill the 16 registers */
@@ -177,14 +179,5 @@ FOV_INLINE uint32_t vec_nonzero32(const void *p)
     __m256i zero = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p), _mm256_setzero_si256());
     return ~(uint32_t)_mm256_movemask_epi8(zero);
 }
-
-/* MXCSR: round to nearest, FTZ on, DAZ off, exceptions masked; see vec_avx512.h. */
-FOV_INLINE uint64_t vec_enter(void)
-{
-    unsigned saved = _mm_getcsr();
-    _mm_setcsr(0x9f80u);
-    return saved;
-}
-FOV_INLINE void vec_leave(uint64_t saved) { _mm_setcsr((unsigned)saved); }
 
 #endif

@@ -8,6 +8,8 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "simd/mxcsr.h"
+
 #define VF32_LANES 16
 #define VF64_LANES 8
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
@@ -173,14 +175,5 @@ FOV_INLINE uint32_t vec_nonzero32(const void *p)
     __m256i x = _mm256_loadu_si256((const __m256i *)p);
     return _mm256_test_epi8_mask(x, x);
 }
-
-/* MXCSR: round to nearest, FTZ on, DAZ off (a tiny query times a huge key must count), exceptions masked. */
-FOV_INLINE uint64_t vec_enter(void)
-{
-    unsigned saved = _mm_getcsr();
-    _mm_setcsr(0x9f80u);
-    return saved;
-}
-FOV_INLINE void vec_leave(uint64_t saved) { _mm_setcsr((unsigned)saved); }
 
 #endif

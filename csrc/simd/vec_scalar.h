@@ -8,7 +8,7 @@
 
 #include "simd/half.h"
 #if defined(__SSE2__)
-#include <emmintrin.h>
+#include "simd/mxcsr.h"
 #elif defined(__aarch64__)
 #include "simd/fpcr.h"
 #endif
@@ -190,16 +190,7 @@ FOV_INLINE void vf32_transpose(vf32 *r)
         }
 }
 
-#if defined(__SSE2__)
-/* MXCSR: round to nearest, FTZ on, DAZ off, exceptions masked; see vec_avx512.h. */
-FOV_INLINE uint64_t vec_enter(void)
-{
-    unsigned saved = _mm_getcsr();
-    _mm_setcsr(0x9f80u);
-    return saved;
-}
-FOV_INLINE void vec_leave(uint64_t saved) { _mm_setcsr((unsigned)saved); }
-#elif !defined(__aarch64__)
+#if !defined(__SSE2__) && !defined(__aarch64__)
 FOV_INLINE uint64_t vec_enter(void) { return 0; } /* whatever environment the platform has */
 FOV_INLINE void vec_leave(uint64_t saved) { (void)saved; }
 #endif

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from foveate.cli import demo, demo_picture
+from foveate.cli import demo, demo_picture, demo_rows
 from foveate.cli.app import app
 from foveate.cli.text_features import features, sentences
 
@@ -71,7 +71,7 @@ def test_json(here):
     for row in found["attention"]:
         weights = [other["weight"] for other in row["softmax"]]
         assert weights == sorted(weights, reverse=True)
-        assert 0.05 < weights[0] < demo.ONE_HOT  # neither flat nor one-hot
+        assert 0.05 < weights[0] < demo_rows.ONE_HOT  # neither flat nor one-hot
         assert row["index"] not in [other["index"] for other in row["softmax"] + row["sigmoid"]]
     assert not list(here.iterdir())
 

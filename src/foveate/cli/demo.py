@@ -15,13 +15,13 @@ import foveate
 
 from .console import add_row, console, json_option, print_json, seconds, table
 from .demo_picture import picture
+from .demo_rows import N_KEYS, choose
 from .text_features import features, sentences
 from .timing import blas_threads, interleaved, numpy_attention, summary
 
 SCALE = 12.0  # cosines of related sentences are 0.3 to 0.9: softmax is then neither flat nor one-hot
-ONE_HOT = 0.75  # a row with a stronger weight is a near repetition, and dull to show
 MAX_SENTENCES = 2000
-N_SHOWN, N_KEYS = 5, 3
+N_SHOWN = 5
 ARTICLE_WEIGHTS, ARTICLE_OUTPUT = (0.95, 0.86, 0.75), (6.92, 11.48)
 
 
@@ -98,26 +98,6 @@ def attend_sentences(found: list[str]) -> dict[str, Any]:
         "sigmoid": sigmoid.weights,
         "shown": choose(found, softmax.weights, N_SHOWN),
     }
-
-
-def choose(found: list[str], weights: NDArray[Any], n: int, *, distinct: bool = True) -> list[int]:
-    """The n rows with most weight on their first keys, without rows that only repeat one sentence.
-
-    ``distinct`` leaves out rows that are shown as a key already, or share their first key with another.
-    """
-    strongest = -np.sort(-weights, axis=-1)[:, :N_KEYS]
-    worth = np.where(strongest[:, 0] < ONE_HOT, strongest.sum(axis=-1), strongest[:, 1:].sum(axis=-1))
-    chosen: list[int] = []
-    seen: set[int] = set()
-    for i in np.argsort(-worth, kind="stable").tolist():
-        best = int(weights[i].argmax())
-        if len(found[i]) > 90 or (distinct and (i in seen or best in seen)):
-            continue
-        chosen.append(i)
-        seen |= {i, best}
-        if len(chosen) == n:
-            break
-    return sorted(chosen) or list(range(min(n, len(found))))
 
 
 def against_numpy(vectors: NDArray[np.float32]) -> dict[str, Any]:

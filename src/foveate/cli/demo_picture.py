@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.text import Text
 
+from .demo_rows import choose
+
 N_ROWS = 14
 VISIBLE = 0.08  # a key with less weight in every row gets no column
 SHADES = " \u2591\u2592\u2593\u2588"
@@ -31,8 +33,6 @@ def picture(
     found: list[str], result: dict[str, Any], png: Path | None, force: bool, *, title: str, out: Console
 ) -> Text:
     """Draw, and return what to print: the path of the picture, or the picture."""
-    from .demo import choose
-
     weights = result["softmax"]
     rows = choose(found, weights, N_ROWS, distinct=False)
     columns, block = excerpt(weights, rows)
