@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from foveate import reference
-from support.bounds import bounds, worst_ratio
+from foveate.error_bound import bounds, worst_ratio
 from support.cases import DTYPES, cases
 
 HQ, HKV, D, DV = 4, 2, 3, 2

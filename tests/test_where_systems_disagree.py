@@ -10,7 +10,7 @@ import pytest
 from ml_dtypes import finfo
 
 import foveate
-from support.bounds import bounds, worst_ratio
+from foveate.error_bound import bounds, worst_ratio
 from support.cases import DTYPES
 
 BAD = [np.nan, np.inf, -np.inf, "huge"]

@@ -3,30 +3,40 @@ r"""How far a result may stand from the float64 reference, element by element.
 With u the unit roundoff of the compute type (2^-24 for f32, f16 and bf16 inputs, 2^-53 for f64) and
 g_n = n u / (1 - n u), one logit x_j is wrong by at most::
 
-    dx_j = g_(D+1) |scale| sum_d |q_d k_jd|     D products and sums, and the scale
-         + u |bias_j| + u |m (j - p)|           rounding of bias and ALiBi term
-         + c e_tanh                             softcap c: |tanh'| <= 1, so dx_j itself does not grow
+    dx_j = g_(D+1) S_j       S_j = |scale| sum_d |q_d k_jd|: D products and sums, and the scale
+         + c e_tanh          softcap c: |tanh'| <= 1, so the error before it does not grow
+         + r u X_j           X_j = min(S_j, c) + |bias_j| + |m (j - p)|: what is added up after the score
 
-**softmax.** With ds = max_j dx_j over the keys of the row (and u |sink|), a weight p_j = exp(x_j - lse) is
-wrong by a factor within 2 ds + 2 e_exp (numerator and denominator each), the sums of Lk terms by g_Lk each,
-and storing the output costs u_out::
+where r counts the roundings after the score: softcap 3 (1 / c, c, the product), bias 2 (its conversion to
+the compute type, the sum), ALiBi 3 (slope, product, sum), and for sigmoid 2 for the argument of exp2.
 
-    |o - ref|     <= (2 ds + 2 e_exp + 2 g_Lk + e_w + u_out) sum_j p_j |v_j| + tiny
-    |w_j - ref|   <= (2 ds + 2 e_exp + 2 g_Lk + u_out) p_j + tiny
-    |lse - ref|   <= ds + e_exp + g_Lk + u_lse |lse|
+**softmax.** The argument of exp2 is (x_j - m) c for every key, m the reference maximum and c a rounded
+factor. With h_j = x_max - x_j and mean h = sum_j p_j h_j (over the keys), numerator and denominator gain::
 
-e_w, the rounding of stored weights, is 0: weights stay in the compute type. e_exp is the relative error of
-the exponential, tiny the largest products that flush to zero, Lk * 2^-126 * max(1, max |v|), and half of
-the smallest step of the output dtype.
+    a(h) = 9/4 u h                                   difference, product, and log2(e), off by < u / 4
+         + 4 T u + (1 + h / T) (e_exp + u)           more than 32 keys only, T = 8 ln 2
+
+The first tile takes its own maximum for m: |x_j - m| = h_j, exactly. Tiles have 32 keys or more. Later, m may
+lag by T (8 in log2 units), and moves by more than T: a key T above m rounds 2 u T, the moves after it 2 u for
+each unit of their way, at most h + T, and one exponential and one product each, at most 1 + h / T of them.
+With ds = max_j dx_j over the attended keys, a weight p_j = exp(x_j - lse) is wrong by the factor within
+2 ds + 2 e_exp + a(h_j) + a(mean h) + u (u: one quotient), sums of Lk terms by g_Lk, storing by u_out::
+
+    |o - ref|     <= sum_j (2 ds + 2 e_exp + 2 g_Lk + a(h_j) + a(mean h) + u + u_out) p_j |v_j| + tiny
+    |w_j - ref|   <= (2 ds + 2 e_exp + 2 g_Lk + a(h_j) + a(mean h) + u + u_out) p_j + tiny
+    |lse - ref|   <= ds + e_exp + g_Lk + a(mean h) + u mean h + u_lse |lse|
+
+u mean h is the rounding of c, which in a weight is in the 2 ds. A sink s joins at the end, s log2(e) and m c
+rounded, one subtracted from the other: all three gain u (2 |s| + 2 max_j X_j + 2 T + 2) + e_exp.
+e_exp is the relative error of the exponential, tiny the largest products that flush to zero,
+Lk * 2^-126 * max(1, max |v|), and half of the smallest step of the output dtype.
 
 **sigmoid.** w = 1 / (1 + e) with e = exp(-x). Since d(log w)/dx = 1 - w lies in (0, 1), dx in the logit is
 at most dx relative in w; likewise d(log w)/d(log e) = -(1 - w), so e_exp in the exponential is at most
-e_exp; the sum 1 + e and the quotient round once each. Nothing is normalised, so errors stay with their key,
-and dx_j counts once, not twice as in the quotient of softmax: the roundings of x_j itself must be counted
-too, one where bias or ALiBi is added and two in x log2(e), the argument of exp2::
+e_exp; the sum 1 + e and the quotient round once each. Nothing is normalised, so errors stay with their key::
 
-    |w_j - ref|   <= w_j (dx_j + 3 u |x_j| + e_exp + 2 u + u_out) + tiny
-    |o - ref|     <= sum_j w_j |v_j| (dx_j + 3 u |x_j| + e_exp + 2 u + g_Lk + u_out) + tiny
+    |w_j - ref|   <= w_j (dx_j + e_exp + 2 u + u_out) + tiny
+    |o - ref|     <= sum_j w_j |v_j| (dx_j + e_exp + 2 u + g_Lk + u_out) + tiny
 
 The reference computes in float64 and obeys the same bounds with u = 2^-53; its share is added, which
 matters where f64 is measured against f64.
@@ -75,7 +85,8 @@ STORING = {
     "float16": Storing(2.0**-11, 2.0**-25, 2.0**-24),
     "bfloat16": Storing(2.0**-8, 2.0**-134, 2.0**-24),
 }
-EXACT = Storing(0.0, 0.0, 0.0)
+STALE = 8 * np.log(2.0)  # how far the reference maximum of softmax may lag
+SMALLEST_TILE = 32  # keys; csrc/attention/plan.c
 
 
 class Bounds(NamedTuple):
@@ -116,11 +127,35 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     dtype = np.asarray(query).dtype
     if dtype.name not in STORING:
         raise TypeError(f"query must be one of {', '.join(STORING)}, got {dtype}")
-    arithmetic = COMPUTE_F64 if dtype == np.float64 else COMPUTE_F32
-    kernel = _bounds(query, key, value, options, arithmetic, STORING[dtype.name])
-    oracle = _bounds(query, key, value, options, COMPUTE_F64, EXACT)
-    lse = None if kernel.lse is None or oracle.lse is None else kernel.lse + oracle.lse
-    return Bounds(kernel.output + oracle.output, lse, kernel.weights + oracle.weights)
+    options = {name: option for name, option in options.items() if option is not None}
+    softmax = options.get("activation", "softmax") == "softmax"
+    storing, kernel = STORING[dtype.name], COMPUTE_F64 if dtype == np.float64 else COMPUTE_F32
+    with np.errstate(all="ignore"):
+        exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
+        assert isinstance(exact, reference.Result)
+        assert exact.weights is not None
+        weights, n_keys = exact.weights, exact.weights.shape[-1]
+        sizes = _sizes(query, key, weights.shape, options)
+        attended = _attended(query, key, value, options)
+        # the kernel's share and the oracle's; u_out and the rounding of lse are the kernel's alone
+        shares = [
+            _factors(sizes, attended, weights, arithmetic, options) for arithmetic in (kernel, COMPUTE_F64)
+        ]
+        relative = shares[0].relative + shares[1].relative + storing.u_out
+        smallest = kernel.smallest + COMPUTE_F64.smallest
+
+        magnitudes = np.abs(np.asarray(value).astype(np.float64))
+        largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
+        in_sum = relative + (shares[0].output_only + shares[1].output_only)
+        output = reference.combine(weights * in_sum, magnitudes, layout=options.get("layout", "bhld"))
+        output = output + (n_keys * smallest * largest + storing.half_step)
+        stored = weights * relative + (smallest + storing.half_step)
+        if not softmax:
+            return Bounds(output, None, stored)
+        assert exact.lse is not None
+        lse_size = np.where(np.isneginf(exact.lse), 0.0, np.abs(exact.lse))
+        lse = shares[0].lse + shares[1].lse + storing.u_lse * lse_size + n_keys * smallest
+        return Bounds(output, lse, stored)
 
 
 def worst_ratio(actual: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> float:
@@ -160,84 +195,76 @@ def _g(n: int, u: float) -> float:
     return n * u / (1.0 - n * u)
 
 
-def _bounds(
-    query: ArrayLike,
-    key: ArrayLike,
-    value: ArrayLike,
-    given: Options,
-    arithmetic: Arithmetic,
-    storing: Storing,
-) -> Bounds:
-    u, e_exp, _, smallest = arithmetic
-    softmax = given.get("activation", "softmax") == "softmax"
-    options = {name: option for name, option in given.items() if option is not None}
-    layout = options.get("layout", "bhld")
-    with np.errstate(all="ignore"):
-        exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
-        assert isinstance(exact, reference.Result)
-        assert exact.weights is not None
-        weights = exact.weights
-        errors = _logit_errors(query, key, weights.shape, options, arithmetic)
-        errors = np.where(_attended(query, key, value, options), errors, 0.0)
-        g_k = _g(weights.shape[-1], u)
+class _Sizes(NamedTuple):
+    """What the error of a logit is proportional to."""
 
-        row_error = np.max(errors, axis=-1, initial=0.0)
-        if "sinks" in options:
-            sink_errors = u * np.abs(np.asarray(options["sinks"]).astype(np.float64))
-            row_error = np.maximum(row_error, sink_errors if row_error.ndim == 1 else sink_errors[:, None])
-        lse = None
-        if softmax:
-            assert exact.lse is not None
-            relative = np.broadcast_to(2 * row_error[..., None] + 2 * e_exp, weights.shape)
-            sums = 2 * g_k
-            lse = row_error + e_exp + g_k + storing.u_lse * np.abs(exact.lse) + weights.shape[-1] * smallest
-        else:
-            argument = 3 * u * np.abs(_logits(query, key, weights.shape, options))
-            argument = np.where(np.isfinite(argument), argument, 0.0)  # a weight of 0 or 1 or NaN, exactly
-            relative, sums = errors + argument + e_exp + 2 * u, g_k
-
-        magnitudes = np.abs(np.asarray(value).astype(np.float64))
-        largest = np.max(magnitudes, where=np.isfinite(magnitudes), initial=1.0)
-        output = reference.combine(weights * (relative + sums + storing.u_out), magnitudes, layout=layout)
-        output = output + (weights.shape[-1] * smallest * largest + storing.half_step)
-        weight_sums = sums if softmax else 0.0
-        stored = weights * (relative + weight_sums + storing.u_out) + (smallest + storing.half_step)
-    return Bounds(output, lse, stored)
+    head_dim: int
+    scores: F64  # S_j
+    added: F64  # X_j
+    roundings: int  # r
+    cap: float  # 0 without softcap
 
 
-def _logit_errors(
-    query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options, arithmetic: Arithmetic
-) -> F64:
-    """dx_j of the module's formula for every query and key, masked ones included."""
-    u, _, e_tanh, _ = arithmetic
+class _Factors(NamedTuple):
+    """Relative errors that one arithmetic causes."""
+
+    relative: F64  # of each weight
+    output_only: float  # of the sum over keys, where the weights do not have it already
+    lse: F64  # absolute, softmax only
+
+
+def _factors(
+    sizes: _Sizes, attended: NDArray[np.bool_], weights: F64, arithmetic: Arithmetic, options: Options
+) -> _Factors:
+    u, e_exp, e_tanh, _ = arithmetic
+    errors = _g(sizes.head_dim + 1, u) * sizes.scores + sizes.cap * e_tanh + sizes.roundings * u * sizes.added
+    errors = np.where(attended, errors, 0.0)
+    sums = _g(weights.shape[-1], u)
+    if options.get("activation", "softmax") == "sigmoid":
+        return _Factors(errors + e_exp + 2 * u, sums, np.zeros(()))
+    row = np.max(errors, axis=-1, initial=0.0)
+    logs = np.log(weights)  # a quotient of weights may overflow
+    below = np.where(weights > 0.0, np.max(logs, axis=-1, keepdims=True, initial=-np.inf) - logs, 0.0)
+    total = np.sum(weights, axis=-1)
+    mean = np.where(total > 0.0, np.sum(weights * below, axis=-1) / total, 0.0)
+    side, mean_side = (_argument(h, weights.shape[-1], arithmetic) for h in (below, mean))
+    common = np.zeros(())
+    if "sinks" in options:
+        sinks = np.abs(np.asarray(options["sinks"]).astype(np.float64))
+        sinks = np.where(np.isinf(sinks), 0.0, sinks)  # -inf is none
+        sinks = sinks if row.ndim == 1 else sinks[:, None]
+        reach = np.max(np.where(attended, sizes.added, 0.0), axis=-1, initial=0.0)
+        common = u * (2 * sinks + 2 * reach + 2 * STALE + 2) + e_exp
+    relative = (2 * row + 2 * e_exp + 2 * sums + u + mean_side + common)[..., None] + side
+    return _Factors(relative, 0.0, np.asarray(row + e_exp + sums + mean_side + u * mean + common))
+
+
+def _argument(below: F64, n_keys: int, arithmetic: Arithmetic) -> F64:
+    """a(h) of the module's formula."""
+    u, e_exp, _, _ = arithmetic
+    moves = 4 * STALE * u + (1 + below / STALE) * (e_exp + u) if n_keys > SMALLEST_TILE else 0.0
+    return np.asarray(2.25 * u * below + moves)
+
+
+def _sizes(query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options) -> _Sizes:
     q, k = (np.abs(np.asarray(array).astype(np.float64)) for array in (query, key))
-    scale = options.get("scale")
-    sizes = reference.scores(
+    scale, cap = options.get("scale"), options.get("softcap", 0.0)
+    scores = reference.scores(
         q,
         k,
         score=options.get("score", "scaled_dot"),
         scale=None if scale is None else abs(scale),
         layout=options.get("layout", "bhld"),
     )
-    errors = np.broadcast_to(_g(q.shape[-1] + 1, u) * sizes, shape)
+    added, roundings = (np.minimum(scores, cap), 3) if cap else (scores, 0)
     if "bias" in options:
         bias = np.abs(np.asarray(options["bias"]).astype(np.float64))
-        errors = errors + u * np.where(np.isinf(bias), 0.0, bias)
+        added, roundings = added + np.where(np.isinf(bias), 0.0, bias), roundings + 2
     if "alibi_slopes" in options:
-        errors = errors + u * np.abs(_alibi(shape, options))
-    if "softcap" in options:
-        errors = errors + options["softcap"] * e_tanh
-    return np.asarray(errors)
-
-
-def _logits(query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options) -> F64:
-    """x_j for every query and key, masked ones included."""
-    names = ("score", "scale", "softcap", "layout")
-    some = {name: options[name] for name in names if name in options}
-    logits = np.broadcast_to(reference.scores(query, key, **some), shape)
-    if "bias" in options:
-        logits = logits + np.asarray(options["bias"]).astype(np.float64)
-    return logits + _alibi(shape, options) if "alibi_slopes" in options else logits
+        added, roundings = added + np.abs(_alibi(shape, options)), roundings + 3
+    if options.get("activation") == "sigmoid":
+        roundings += 2
+    return _Sizes(q.shape[-1], scores, np.asarray(added), roundings, cap)
 
 
 def _alibi(shape: tuple[int, ...], options: Options) -> F64:

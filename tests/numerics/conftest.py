@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import foveate
+from support.numerics import ISAS
 
 RATIOS = pytest.StashKey[dict]()
 
@@ -31,9 +32,9 @@ class Ratios:
             yield {"isa": isa, "dtype": dtype, "cases": n, **worst}
 
 
-@pytest.fixture(params=foveate.available_isas())
+@pytest.fixture(params=ISAS)
 def isa(request):
-    """Every ISA of this machine, in use."""
+    """Every ISA of this machine (or the forced one), in use."""
     with foveate.use_isa(request.param):
         assert foveate.get_isa() == request.param
         yield request.param

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from foveate import reference
-from support.bounds import bounds, worst_ratio
+from foveate.error_bound import bounds, worst_ratio
 from support.cases import DTYPES
 from support.numerics import ACTIVATIONS, everything
 

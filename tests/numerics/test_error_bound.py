@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 import foveate
 from foveate import reference
-from support.bounds import bounds, worst_ratio
+from foveate.error_bound import bounds, worst_ratio
 from support.cases import DIMS, DTYPES, Case, case_strategy
 from support.numerics import ACTIVATIONS, ISAS, everything, small, small_cases
 

@@ -5,7 +5,7 @@ import pytest
 
 import foveate
 from foveate import reference
-from support.bounds import bounds
+from foveate.error_bound import bounds
 
 torch = pytest.importorskip("torch", reason="needs torch: see tests/peers/requirements.txt")
 

@@ -1,1 +1,1 @@
-"""What the tests share: generated attention problems and the error bounds their results must keep."""
+"""What the tests share: generated attention problems, comparisons, memory."""
