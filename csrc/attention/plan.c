@@ -10,8 +10,8 @@ enum {
     SPLIT_KV = 8192,
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
-static const double SERIAL_MACS =
-    2097152; /* 2^21 multiply-adds, about 40 us at 100 GFLOP/s: less does not pay for a second thread */
+/* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */
+static const double SERIAL_NS = 40000, MACS_PER_NS = 50, BYTES_PER_NS = 25;
 
 /* a * b, or -1 when a factor is -1 or the product leaves 62 bits. */
 static int64_t product(int64_t a, int64_t b)
@@ -149,9 +149,10 @@ fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov
     status = size_up(args, plan);
     if (status != FOV_OK) return status;
 
-    double macs = (double)plan->n_slices * (double)plan->slice_rows * (double)args->kv_len *
-                  (double)(args->head_dim + args->value_dim + 16);
-    plan->n_threads = macs < SERIAL_MACS ? 1 : fov_resolve_threads(args->n_threads);
+    double width = (double)args->head_dim + (double)args->value_dim, keys = (double)plan->n_slices * (double)args->kv_len;
+    double work_ns =
+        keys * ((double)plan->slice_rows * (width + 16) / MACS_PER_NS + width * plan->kernels->real_bytes / BYTES_PER_NS);
+    plan->n_threads = work_ns < SERIAL_NS ? 1 : fov_resolve_threads(args->n_threads);
     if (plan->n_threads > plan->n_tasks) plan->n_threads = plan->n_tasks > 0 ? (int)plan->n_tasks : 1;
     return FOV_OK;
 }
