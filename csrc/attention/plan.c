@@ -8,6 +8,7 @@ enum {
     FEW_ROWS_CHUNK = 512,     /* keys per task; 1024 where there are many, to merge less */
     LONG_KV = 32768,
     SPLIT_KV = 8192,
+    TASKS_PER_THREAD = 4,
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
 /* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */
@@ -112,6 +113,22 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     p->n_chunks = a->kv_len > 0 ? (a->kv_len + p->chunk_keys - 1) / p->chunk_keys : 1;
 }
 
+/* How many threads, and tasks enough to keep them busy to the end: fewer query blocks per task change who computes a block, not its bits. */
+static void choose_threads(const fov_attention_args *a, fov_plan *p)
+{
+    double width = (double)a->head_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
+    double work_ns = keys * ((double)p->slice_rows * (width + 16) / MACS_PER_NS + width * p->kernels->real_bytes / BYTES_PER_NS);
+    p->n_threads = work_ns < SERIAL_NS ? 1 : fov_resolve_threads(a->n_threads);
+    for (;;) {
+        p->task_rows = (int64_t)p->max_blocks * p->max_rows;
+        p->n_row_tasks = (p->slice_rows + p->task_rows - 1) / p->task_rows;
+        p->n_tasks = p->n_slices * p->n_row_tasks * p->n_chunks;
+        if (p->n_threads == 1 || p->max_blocks == 1 || p->n_chunks > 1 || p->n_tasks >= TASKS_PER_THREAD * p->n_threads) break;
+        p->max_blocks--;
+    }
+    if (p->n_threads > p->n_tasks) p->n_threads = p->n_tasks > 0 ? (int)p->n_tasks : 1;
+}
+
 static fov_status size_up(const fov_attention_args *a, fov_plan *p)
 {
     int64_t real = p->kernels->real_bytes, lanes = p->max_lanes;
@@ -145,14 +162,6 @@ fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov
     status = choose_kernels(args, plan);
     if (status != FOV_OK) return status;
     cut(args, plan);
-    plan->n_tasks = plan->n_slices * plan->n_row_tasks * plan->n_chunks;
-    status = size_up(args, plan);
-    if (status != FOV_OK) return status;
-
-    double width = (double)args->head_dim + (double)args->value_dim, keys = (double)plan->n_slices * (double)args->kv_len;
-    double work_ns =
-        keys * ((double)plan->slice_rows * (width + 16) / MACS_PER_NS + width * plan->kernels->real_bytes / BYTES_PER_NS);
-    plan->n_threads = work_ns < SERIAL_NS ? 1 : fov_resolve_threads(args->n_threads);
-    if (plan->n_threads > plan->n_tasks) plan->n_threads = plan->n_tasks > 0 ? (int)plan->n_tasks : 1;
-    return FOV_OK;
+    choose_threads(args, plan);
+    return size_up(args, plan);
 }

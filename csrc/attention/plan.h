@@ -1,5 +1,5 @@
-/* How one call is cut into tasks and blocks. Everything here follows from shapes, dtype and the ISA, never from the number of
- * threads, of batch elements or of heads: so do the bits of the result. */
+/* How one call is cut into tasks and blocks. Whatever touches the order of a sum (tiles, chunks, orientation) follows from shapes,
+ * dtype and the ISA alone, never from the number of threads, of batch elements or of heads. */
 #ifndef FOV_PLAN_H
 #define FOV_PLAN_H
 
