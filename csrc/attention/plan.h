@@ -17,10 +17,10 @@ typedef struct fov_plan {
     const fov_kernels *kernels;
     const fov_activation *activation;
     const fov_accumulate *accumulate; /* of the orientation */
-    fov_block_fn score;               /* of the orientation */
-    const fov_moves *moves;           /* of the storage type */
+    fov_block_fn score; /* of the orientation */
+    const fov_moves *moves; /* of the storage type */
 
-    int early_scale;   /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
+    int early_scale; /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
     int capped; /* softcap is on; beyond the root of the range nothing is capped and neither x / cap nor cap tanh kept its digits */
     double multiplier; /* of the block when it reaches the activation */
 
