@@ -8,7 +8,7 @@ enum {
     FEW_ROWS_CHUNK = 512,     /* keys per task; 1024 where there are many, to merge less */
     LONG_KV = 32768,
     SPLIT_KV = 8192,
-    TASKS_PER_THREAD = 4,
+    TASKS_PER_THREAD = 4, /* at the end a thread waits for a quarter of its share at most */
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
 /* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */

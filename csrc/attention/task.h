@@ -8,8 +8,8 @@
 typedef struct fov_query_block {
     fov_block block;
     int64_t row; /* the first */
-    int64_t first[FOV_MAX_LANES],
-        last[FOV_MAX_LANES]; /* keys first <= j < last may be attended by a row: causal, window, length */
+    /* keys first <= j < last may be attended by a row: causal, window, length */
+    int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES];
     int64_t first_key, last_key;                       /* the union over the rows */
 } fov_query_block;
 
