@@ -84,8 +84,8 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
 
 /* Keys per tile, from head_dim + value_dim. Accumulators are read and written once per tile, so wide rows want long tiles (D = 128,
  * 2 threads: 228 GFLOP/s with 128 keys, 220 with 64, medians in turns); narrow rows want the tile in L1 (D = 64: 86 % of the peak with
- * 64 keys, 77 % with 128); beyond 320 the blocks of K and V would outgrow L2 beside the rest. */
-static int64_t tile_keys(int64_t row) { return row <= 160 ? 64 : row <= 320 ? 128 : 32; }
+ * 64 keys, 77 % with 128); beyond 320 the tile shares L1 with a slab of queries. */
+static int64_t tile_keys(int64_t row) { return row <= 160 ? 64 : row <= 320 ? 128 : 64; }
 
 /* Blocks: up to 4 query blocks share a block of keys, so that K and V are read from L2 a quarter as often.
  * Chunks exist only where one task would be too long alone. */

@@ -19,10 +19,13 @@ void fov_region_work(fov_region *region, int thread)
 {
     int was_inside = inside_region;
     inside_region = 1;
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&region->next, 1, memory_order_relaxed);
-        if (task >= region->n_tasks) break;
-        region->task(region->context, task, thread);
+    for (int i = 0; i < region->n_lists; i++) {
+        int list = (thread + i) % region->n_lists;
+        for (;;) {
+            int64_t task = list + region->n_lists * atomic_fetch_add_explicit(&region->taken[list], 1, memory_order_relaxed);
+            if (task >= region->n_tasks) break;
+            region->task(region->context, task, thread);
+        }
     }
     inside_region = was_inside;
 }
@@ -128,6 +131,7 @@ void fov_parallel_for(int64_t n_tasks, int n_threads, fov_task_fn task, void *co
         run_serially(n_tasks, task, context);
     } else {
         fov_region region = {.task = task, .context = context, .n_tasks = n_tasks};
+        region.n_lists = granted < FOV_MAX_LISTS ? granted : FOV_MAX_LISTS;
 #ifdef FOV_HAVE_OPENMP
         if (openmp_is_usable()) fov_openmp_run(&region, granted);
         else
