@@ -1,4 +1,4 @@
-"""kernels.def, the C library, the oracle, the docstring of Mode and docs/modes.md have the same names."""
+"""kernels.def, the library, its types, the oracle, the docstring of Mode and docs/modes.md name the same."""
 
 import ctypes
 import re
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import foveate
-from foveate import _core, reference
+from foveate import _core, reference, reference_stages, stages
 
 ROOT = Path(__file__).parents[1]
 KERNELS_DEF = ROOT / "csrc" / "kernels" / "kernels.def"
+TYPES = ROOT / "src" / "foveate" / "_core.pyi"
 MODES_PAGE = ROOT / "docs" / "modes.md"
 STAGES = ["score", "activation", "combine"]
 ORACLE = {"score": reference.SCORES, "activation": reference.ACTIVATIONS, "combine": reference.COMBINES}
@@ -83,6 +84,27 @@ def test_isas_are_those_of_the_list_in_its_order():
 @pytest.mark.parametrize("stage", STAGES)
 def test_oracle_has_the_names(stage):
     assert sorted(ORACLE[stage]) == sorted(defined(stage))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_types_have_the_names_in_order(stage):
+    text = re.search(rf"^_{stage.title()} = Literal\[(.*?)\]", TYPES.read_text(), re.MULTILINE | re.DOTALL)
+    assert re.findall(r'"(\w+)"', text[1]) == defined(stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_objects_are_exported_documented_and_have_kernels(stage):
+    page = MODES_PAGE.read_text(encoding="utf-8")
+    arguments = {"Bilinear": [[[1.0]]], "Entmax": [1.3], "TopK": [1], "Select": [1]}
+    for cls in stages.OBJECTS[stage]:
+        assert getattr(foveate, cls.__name__) is cls
+        assert f"`{cls.__name__}(" in page
+        assert cls(*arguments.get(cls.__name__, [])).kernel in defined(stage)
+
+
+def test_names_that_need_parameters_are_names():
+    assert set(stages.NEED_PARAMETERS) <= {name for stage in STAGES for name in defined(stage)}
+    assert set(reference_stages.DEFAULTS).isdisjoint(stages.NEED_PARAMETERS)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -31,7 +31,10 @@ fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t
     fov_plan plan;
     fov_status status = make_plan(args, &plan);
     if (status != FOV_OK) return status;
-    if (plan.n_tasks == 0) return FOV_OK;
+    if (plan.n_tasks == 0) {
+        fov_run(&plan, NULL);
+        return FOV_OK;
+    }
     if (!workspace) return FOV_ERROR_WORKSPACE;
     char *start = (char *)(((uintptr_t)workspace + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
     size_t lost = (size_t)(start - (char *)workspace);

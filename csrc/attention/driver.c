@@ -12,14 +12,16 @@ typedef struct {
     char *shared, *threads;
 } fov_run_context;
 
-/* Lays the scratch of a thread out: blocks of (query, accumulators, three state arrays), then tile, bias tile, K and V rows. */
+/* Lays the scratch of a thread out: blocks of (query, codes, accumulators, three state arrays), then what the blocks share. */
 static void lay_out(fov_task *t, char *at)
 {
     const fov_plan *p = t->plan;
     for (int i = 0; i < p->max_blocks; i++) {
         fov_block *b = &t->blocks[i].block;
-        *b = (fov_block){.head_dim = p->args->head_dim, .value_dim = p->args->value_dim};
+        *b = (fov_block){.head_dim = p->score_dim, .value_dim = p->args->value_dim, .sigmoid_bias = p->args->sigmoid_bias};
         b->query = at, at += p->query_bytes;
+        b->query_code = at, at += p->code_bytes;
+        b->query_reach = at, at += p->reach_bytes;
         b->accumulators = at, at += p->accumulator_bytes;
         b->row_max = at, at += p->state_bytes;
         b->row_sum = at, at += p->state_bytes;
@@ -28,34 +30,27 @@ static void lay_out(fov_task *t, char *at)
     t->tile = at, at += p->tile_bytes;
     t->bias_tile = at, at += p->bias_bytes;
     t->key_rows = at, at += p->key_bytes;
-    t->value_rows = at;
+    t->value_rows = at, at += p->value_bytes;
+    t->rows = at, at += p->rows_bytes;
+    t->projected = at, at += p->projected_bytes;
+    t->coded = at, at += p->coded_bytes;
+    t->reach = at, at += p->reach_bytes;
+    t->ones = at, at += p->ones_bytes;
+    t->list_row = (double *)at, at += 2 * p->list_row_bytes;
+    if (!p->lists) return;
+    fov_lists *lists = &t->blocks[0].lists; /* one block per task */
+    lists->limit = at, at += p->state_bytes;
+    lists->values = at, at += p->list_bytes - p->state_bytes - p->list_key_bytes;
+    lists->keys = (int32_t *)at;
 }
 
-static void read_query(fov_task *t, fov_query_block *q)
-{
-    const fov_plan *p = t->plan;
-    const fov_array *array = &p->args->query;
-    int64_t head_dim = p->args->head_dim;
-    const char *rows[FOV_MAX_LANES];
-    if (!(p->args->stages & FOV_STAGE_SCORE) || head_dim == 0) return;
-    fov_row_pointers(t, q, t->query, array, rows);
-    if (!p->few_rows) {
-        p->moves->gather(rows, array->column_bytes, head_dim, q->block.n_lanes, (void *)q->block.query);
-        return;
-    }
-    if (p->max_rows < p->max_lanes / p->key_lanes)
-        memset((void *)q->block.query, 0, p->query_bytes); /* rows that pad to 4 or 8 */
-    for (int i = 0; i < q->block.n_rows; i++)
-        p->moves->row_in(rows[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * p->kernels->real_bytes);
-}
-
-static void start_blocks(fov_task *t, int64_t row)
+static void start_blocks(fov_task *t, int64_t row, int64_t end)
 {
     const fov_plan *p = t->plan;
     t->n_blocks = 0;
-    for (int64_t end = row + p->task_rows; row < end && row < p->slice_rows; row += p->max_rows) {
+    for (; row < end; row += p->max_rows) {
         fov_query_block *q = &t->blocks[t->n_blocks++];
-        int64_t left = p->slice_rows - row;
+        int64_t left = end - row;
         q->row = row;
         q->block.n_rows = (int)(left < p->max_rows ? left : p->max_rows);
         q->block.key_lanes = p->key_lanes;
@@ -63,9 +58,10 @@ static void start_blocks(fov_task *t, int64_t row)
         if (!p->few_rows) /* fewer vectors for the last rows */
             q->block.n_lanes =
                 (q->block.n_rows + p->kernels->vector_lanes - 1) / p->kernels->vector_lanes * p->kernels->vector_lanes;
-        read_query(t, q);
+        fov_read_query(t, q);
         q->block.multiplier = p->multiplier;
-        if (p->args->stages & FOV_STAGE_ACTIVATION) p->activation->init(&q->block);
+        if ((p->args->stages & FOV_STAGE_ACTIVATION) && p->activation->init) p->activation->init(&q->block);
+        if (p->lists) fov_start_lists(t, q);
         memset(q->block.accumulators, 0, p->accumulator_bytes);
         fov_set_ranges(t, q);
     }
@@ -95,7 +91,8 @@ static void run_tile(fov_task *t, fov_query_block *q)
     }
     int attend = fov_compute_logits(t, q, first, (int)(last - first));
     if (attend == FOV_DEAD) return;
-    int combine = (p->args->stages & FOV_STAGE_COMBINE) != 0, selected = 0;
+    int combine = p->sums, selected = 0;
+    if (p->lists) fov_collect(t, q, first);
     if (combine) {
         fov_need_value(t);
         q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * p->kernels->real_bytes;
@@ -104,7 +101,11 @@ static void run_tile(fov_task *t, fov_query_block *q)
     if (p->args->stages & FOV_STAGE_ACTIVATION) {
         selected = combine && must_select(t, q, attend);
         if (selected) p->kernels->modify.differ(&q->block, -(double)INFINITY, t->attend);
-        if (p->activation->tile(&q->block) && combine) p->accumulate->rescale(&q->block);
+        if (p->activation->elementwise) {
+            if (combine) p->activation->weights(&q->block);
+        } else if (p->activation->tile && p->activation->tile(&q->block) && combine) {
+            p->accumulate->rescale(&q->block);
+        }
     } else if (combine && must_select(t, q, FOV_PARTIAL)) { /* weights from the caller: 0 keeps a value out */
         selected = 1;
         p->kernels->modify.differ(&q->block, 0, t->attend);
@@ -130,10 +131,10 @@ static void run_keys(fov_task *t)
 
 static void finish(fov_task *t)
 {
-    const fov_attention_args *a = t->plan->args;
     for (int i = 0; i < t->n_blocks; i++) {
         fov_write_output(t, &t->blocks[i]);
-        if ((t->weights && a->stages != FOV_STAGE_COMBINE) || a->stages == FOV_STAGE_SCORE) fov_write_matrix(t, &t->blocks[i]);
+        if (t->plan->lists) fov_finish_lists(t, &t->blocks[i]);
+        if (t->plan->second_pass) fov_run_second_pass(t, &t->blocks[i]);
     }
 }
 
@@ -143,18 +144,27 @@ static void run_task(void *context, int64_t task, int thread)
     const fov_plan *p = run->plan;
     fov_task t;
     t.plan = p;
+    t.totals = NULL;
     t.tiles_computed = t.tiles_dead = 0;
     int64_t unit = task / p->n_chunks, chunk = task % p->n_chunks;
     int64_t row_task = p->n_row_tasks - 1 - unit % p->n_row_tasks; /* the longest causal rows first */
+    int64_t row = row_task * p->task_rows, end = row + p->task_rows < p->slice_rows ? row + p->task_rows : p->slice_rows;
     uint64_t environment = p->isa->enter();
 
     fov_task_slice(&t, unit / p->n_row_tasks);
     t.chunk_first = chunk * p->chunk_keys;
     t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
-    start_blocks(&t, row_task * p->task_rows);
-    if (p->args->stages != FOV_STAGE_SCORE) run_keys(&t);
-    if (p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk)) finish(&t);
+    int joined = 1;
+    for (; row < end; row += p->span_rows) {
+        start_blocks(&t, row, row + p->span_rows < end ? row + p->span_rows : end);
+        if (p->first_pass) run_keys(&t);
+        joined = p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk);
+        if (!joined) break; /* a split unit has one span */
+        if (p->stats_bytes && !t.totals) fov_totals_start(&t, run->shared + p->split_bytes, row_task);
+        finish(&t);
+    }
+    if (p->stats_bytes && joined) fov_totals_finish(&t, run->shared + p->split_bytes);
 
     p->isa->leave(environment);
     if (p->args->stats) {
@@ -165,11 +175,16 @@ static void run_task(void *context, int64_t task, int thread)
 
 void fov_run(const fov_plan *p, char *workspace)
 {
+    if (p->n_tasks == 0) {
+        if (p->stats_bytes) fov_totals_of_no_query(p);
+        return;
+    }
     fov_run_context run = {p, workspace, workspace + p->shared_bytes};
     if (p->args->stats) {
         p->args->stats->n_threads = p->n_threads;
         p->args->stats->few_rows = p->few_rows;
     }
     fov_split_reset(p, workspace);
+    if (p->stats_bytes) fov_totals_reset(p, workspace + p->split_bytes);
     fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
 }

@@ -48,10 +48,9 @@ int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
     t->tiles_computed++;
     if (a->stages & FOV_STAGE_SCORE) {
         fov_need_key(t);
-        q->block.key = t->key_block + (key - t->keys_at) * t->key_ld * t->plan->kernels->real_bytes;
-        q->block.key_ld = t->key_ld;
+        fov_point_at_keys(t, q, key);
         q->block.multiplier = a->scale;
-        t->plan->score(&q->block);
+        t->plan->score_tile(&q->block);
         modify(t, q, key);
     } else {
         q->block.multiplier = 1;

@@ -62,6 +62,12 @@ static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
     }
 }
 
+int fov_attends(const fov_task *t, const fov_query_block *q, int row, int key)
+{
+    const int key_lanes = q->block.key_lanes, step = key / key_lanes, lane = row * key_lanes + key % key_lanes;
+    return t->attend[step / 32 * q->block.n_lanes + lane] >> (step % 32) & 1;
+}
+
 int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
 {
     const fov_block *b = &q->block;

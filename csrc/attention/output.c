@@ -18,19 +18,55 @@ static void write_lse(fov_task *t, fov_query_block *q, const double *sinks)
     }
 }
 
+/* n zeros of the storage type; all of them are zero bytes. */
+void fov_zero_row(const fov_plan *p, char *at, int64_t n, int64_t step)
+{
+    static const int bytes_of[FOV_N_DTYPES] = {[FOV_F32] = 4, [FOV_F64] = 8, [FOV_F16] = 2, [FOV_BF16] = 2};
+    int bytes = bytes_of[p->args->dtype];
+    if (step == bytes) memset(at, 0, (size_t)(n * bytes));
+    else
+        for (int64_t i = 0; i < n; i++) memset(at + i * step, 0, (size_t)bytes);
+}
+
+/* output row = weight * the value of a key */
+void fov_scale_row(const fov_task *t, int64_t key, const void *weight, char *out)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *array = &p->args->value;
+    const char *row = t->value + key * array->row_bytes;
+    void *products = t->blocks[0].block.accumulators;
+    int64_t ld;
+    if (!fov_rows_as_they_lie(t, row, array, p->args->value_dim, &ld)) {
+        p->moves->row_in(row, array->column_bytes, p->args->value_dim, t->value_rows);
+        row = t->value_rows;
+    }
+    p->kernels->lists.scaled(row, weight, p->args->value_dim, products);
+    p->moves->row_out(products, p->args->value_dim, out, p->args->output.column_bytes);
+}
+
+/* One more logit per row: the caller's sinks, or the 0 of softmax1. */
+static const double *sinks_of(const fov_task *t, const fov_query_block *q, double *sinks)
+{
+    const fov_plan *p = t->plan;
+    if (!p->args->sinks && !p->activation->extra_logit) return NULL;
+    for (int i = 0; i < q->block.n_rows; i++)
+        sinks[i] = p->args->sinks ? p->args->sinks[t->q_head + (q->row + i) % p->group_size] : 0;
+    return sinks;
+}
+
 void fov_write_output(fov_task *t, fov_query_block *q)
 {
     const fov_plan *p = t->plan;
     const fov_array *array = &p->args->output;
-    if (p->args->stages & FOV_STAGE_ACTIVATION) {
-        double sinks[FOV_MAX_LANES];
-        for (int i = 0; p->args->sinks && i < q->block.n_rows; i++)
-            sinks[i] = p->args->sinks[t->q_head + (q->row + i) % p->group_size];
-        p->activation->finish(&q->block, p->args->sinks ? sinks : NULL);
-        if (t->lse) write_lse(t, q, p->args->sinks ? sinks : NULL);
+    int finishes = (p->args->stages & FOV_STAGE_ACTIVATION) && p->activation->finish;
+    if (finishes) {
+        double room[FOV_MAX_LANES];
+        const double *sinks = sinks_of(t, q, room);
+        p->activation->finish(&q->block, sinks);
+        if (t->lse) write_lse(t, q, sinks);
     }
-    if (!t->output || !(p->args->stages & FOV_STAGE_COMBINE)) return;
-    if (p->args->stages & FOV_STAGE_ACTIVATION) p->accumulate->rescale(&q->block);
+    if (!t->output || !p->sums) return;
+    if (finishes) p->accumulate->rescale(&q->block);
     const char *rows[FOV_MAX_LANES];
     fov_row_pointers(t, q, t->output, array, rows);
     if (!p->few_rows) {
@@ -40,22 +76,4 @@ void fov_write_output(fov_task *t, fov_query_block *q)
     for (int i = 0; i < q->block.n_rows; i++)
         p->moves->row_out((char *)q->block.accumulators + i * p->args->value_dim * p->kernels->real_bytes, p->args->value_dim,
                           (char *)rows[i], array->column_bytes);
-}
-
-/* A second pass over all keys of the block: the final weights need the finished row state, and Lq x Lk is the caller's memory. */
-void fov_write_matrix(fov_task *t, fov_query_block *q)
-{
-    const fov_plan *p = t->plan;
-    int scores = p->args->stages == FOV_STAGE_SCORE;
-    const fov_array *array = scores ? &p->args->logits : &p->args->weights;
-    char *base = scores ? t->logits : t->weights;
-    for (int64_t key = 0; key < p->args->kv_len; key += p->tile_keys) {
-        int n = (int)(p->args->kv_len - key < p->tile_keys ? p->args->kv_len - key : p->tile_keys);
-        fov_key_block(t, key, n);
-        if (fov_compute_logits(t, q, key, n) == FOV_DEAD)
-            memset(t->tile, 0, (size_t)q->block.n_steps * (size_t)q->block.n_lanes * (size_t)p->kernels->real_bytes);
-        else if (!scores) p->activation->weights(&q->block);
-        else if (q->block.multiplier != 1) p->kernels->modify.scale(&q->block);
-        fov_scatter_tile(t, q, base, array, key);
-    }
 }

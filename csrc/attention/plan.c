@@ -9,18 +9,12 @@ enum {
     LONG_KV = 32768,
     SPLIT_KV = 8192,
     TASKS_PER_THREAD = 4, /* at the end a thread waits for a quarter of its share at most */
+    LONG_LISTS = 8192, /* keys; beyond, lists of 16 rows instead of 48 at a time: 192 bytes per key and thread in f32 */
+    STATS_TASKS = 4, /* tasks of a slice with key_stats, whose totals are added up in their order */
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
 /* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */
 static const double SERIAL_NS = 40000, MACS_PER_NS = 50, BYTES_PER_NS = 25;
-
-/* a * b, or -1 when a factor is -1 or the product leaves 62 bits. */
-static int64_t product(int64_t a, int64_t b)
-{
-    if (a < 0 || b < 0) return -1;
-    if (a && b > (INT64_MAX >> 1) / a) return -1;
-    return a * b;
-}
 
 static size_t aligned(int64_t bytes) { return ((size_t)bytes + 63) & ~(size_t)63; }
 
@@ -30,38 +24,19 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 
 static int needs(const fov_attention_args *a, int stage) { return (a->stages & stage) != 0; }
 
-static fov_status check(const fov_attention_args *a)
+/* The passes over the keys that the mode needs. */
+static void choose_passes(const fov_attention_args *a, fov_plan *p)
 {
-    if (!a || a->size < sizeof *a) return FOV_ERROR_ARGUMENT;
-    if (a->stages != FOV_STAGE_ALL && a->stages != FOV_STAGE_SCORE && a->stages != FOV_STAGE_ACTIVATION &&
-        a->stages != FOV_STAGE_COMBINE)
-        return FOV_ERROR_ARGUMENT;
-    if (a->score < 0 || a->score >= FOV_N_SCORES || a->activation < 0 || a->activation >= FOV_N_ACTIVATIONS || a->combine < 0 ||
-        a->combine >= FOV_N_COMBINES || a->dtype < 0 || a->dtype >= FOV_N_DTYPES)
-        return FOV_ERROR_ARGUMENT;
-    if (a->n_batch_axes < 0 || (a->n_batch_axes && !a->batch_shape) || a->n_q_heads < 0 || a->n_kv_heads < 0 || a->q_len < 0 ||
-        a->kv_len < 0 || a->head_dim < 0 || a->value_dim < 0)
-        return FOV_ERROR_ARGUMENT;
-    if (a->n_kv_heads ? a->n_q_heads % a->n_kv_heads != 0 : a->n_q_heads != 0) return FOV_ERROR_ARGUMENT;
-    if (!(a->scale - a->scale == 0) || !(a->softcap >= 0) || a->softcap - a->softcap != 0) return FOV_ERROR_ARGUMENT;
-    if (a->window_left < 0 || a->window_right < 0) return FOV_ERROR_ARGUMENT;
-    if (a->mask.data && a->mask.dtype != FOV_BOOL) return FOV_ERROR_ARGUMENT;
-    if (a->bias.data && (a->bias.dtype < 0 || a->bias.dtype >= FOV_N_DTYPES)) return FOV_ERROR_ARGUMENT;
-
-    int rows = a->n_q_heads && a->q_len, keys = a->n_kv_heads && a->kv_len;
-    if (needs(a, FOV_STAGE_SCORE) && a->head_dim && ((rows && !a->query.data) || (keys && !a->key.data)))
-        return FOV_ERROR_ARGUMENT;
-    if (needs(a, FOV_STAGE_COMBINE) && a->value_dim && ((keys && !a->value.data) || (rows && !a->output.data)))
-        return FOV_ERROR_ARGUMENT;
-    if (a->stages == FOV_STAGE_SCORE && rows && keys && !a->logits.data) return FOV_ERROR_ARGUMENT;
-    if (a->stages == FOV_STAGE_ACTIVATION && rows && keys && (!a->logits.data || !a->weights.data)) return FOV_ERROR_ARGUMENT;
-    if (a->stages == FOV_STAGE_COMBINE && rows && keys && !a->weights.data) return FOV_ERROR_ARGUMENT;
-
-    /* bounds every count of rows, weights and tasks; axes of length 0 count as 1 so that no partial product overflows either */
-    int64_t n = product(product(a->n_q_heads + !a->n_q_heads, a->q_len + !a->q_len), a->kv_len + !a->kv_len);
-    for (int i = 0; i < a->n_batch_axes; i++) n = product(n, a->batch_shape[i] + !a->batch_shape[i]);
-    if (n < 0 || a->head_dim > INT32_MAX || a->value_dim > INT32_MAX) return FOV_ERROR_OVERFLOW;
-    return FOV_OK;
+    int activates = needs(a, FOV_STAGE_ACTIVATION), combines = needs(a, FOV_STAGE_COMBINE);
+    int sparse = activates && p->activation->solve, matrix = a->stages == FOV_STAGE_SCORE;
+    p->select = combines && a->combine == FOV_COMBINE_INDEX_select;
+    p->product = combines && a->combine == FOV_COMBINE_INDEX_product;
+    p->lists = sparse || p->select;
+    p->sums = combines && !p->product && !p->lists;
+    if (activates) matrix |= a->weights.data || a->key_stats_kind != FOV_KEY_STATS_NONE;
+    p->second_pass = !sparse && (matrix || p->product);
+    p->first_pass = p->sums || p->lists || (activates && !p->activation->elementwise);
+    p->keep = sparse ? (a->activation == FOV_ACTIVATION_INDEX_topk ? a->top_k : 0) : p->select ? a->select_k : 0;
 }
 
 static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
@@ -72,12 +47,15 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     if (needs(a, FOV_STAGE_ACTIVATION) && ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
         return FOV_ERROR_UNSUPPORTED;
     p->early_scale = a->scale != 1 && !(a->scale > 4 * p->kernels->least && a->scale < p->kernels->largest / 4); /* 4: log2(e) */
+    choose_passes(a, p);
+    if (p->lists && a->kv_len > INT32_MAX) return FOV_ERROR_OVERFLOW;
     p->capped = a->softcap > 0 && a->softcap * a->softcap < p->kernels->largest;
     int folded = p->early_scale || p->capped || a->bias.data || a->alibi_slopes;
     p->multiplier = !needs(a, FOV_STAGE_SCORE) || folded ? 1 : a->scale;
     /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
     p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
-    p->score = p->few_rows ? p->kernels->score[a->score].rows : p->kernels->score[a->score].lanes;
+    p->score = &p->kernels->score[a->score];
+    p->score_tile = p->few_rows ? p->score->rows : p->score->lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
     return FOV_OK;
 }
@@ -87,12 +65,21 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
  * 64 keys, 77 % with 128); beyond 320 the tile shares L1 with a slab of queries. */
 static int64_t tile_keys(int64_t row) { return row <= 160 ? 64 : row <= 320 ? 128 : 64; }
 
+/* rows: at least so many per task, in whole spans */
+static void row_tasks(fov_plan *p, int64_t rows)
+{
+    p->span_rows = (int64_t)p->max_blocks * p->max_rows;
+    p->task_rows = round_up(rows > p->span_rows ? rows : p->span_rows, p->span_rows);
+    p->n_row_tasks = (p->slice_rows + p->task_rows - 1) / p->task_rows;
+}
+
 /* Blocks: up to 4 query blocks share a block of keys, so that K and V are read from L2 a quarter as often.
  * Chunks exist only where one task would be too long alone. */
 static void cut(const fov_attention_args *a, fov_plan *p)
 {
     int vector = p->kernels->vector_lanes;
-    int64_t full = (int64_t)p->kernels->max_vectors * vector, rows = p->slice_rows > 0 ? p->slice_rows : 1;
+    int64_t vectors = p->lists && a->kv_len > LONG_LISTS ? 1 : p->kernels->max_vectors;
+    int64_t full = vectors * vector, rows = p->slice_rows > 0 ? p->slice_rows : 1;
     p->max_lanes = (int)least(full, round_up(rows, vector));
     p->key_lanes = 1;
     if (p->few_rows) {
@@ -101,30 +88,32 @@ static void cut(const fov_attention_args *a, fov_plan *p)
         p->max_lanes = padded * p->key_lanes;
     }
     p->max_rows = p->few_rows ? (int)rows : p->max_lanes;
-    p->max_blocks = (int)least(FOV_MAX_BLOCKS, (rows + p->max_rows - 1) / p->max_rows);
-    p->task_rows = (int64_t)p->max_blocks * p->max_rows;
-    p->n_row_tasks = (p->slice_rows + p->task_rows - 1) / p->task_rows;
+    int64_t n_blocks = (rows + p->max_rows - 1) / p->max_rows;
+    p->max_blocks = p->lists ? 1 : (int)least(FOV_MAX_BLOCKS, n_blocks);
+    row_tasks(p, 0);
+    if (a->key_stats_kind != FOV_KEY_STATS_NONE) row_tasks(p, (n_blocks + STATS_TASKS - 1) / STATS_TASKS * p->max_rows);
 
-    int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : tile_keys(a->head_dim + a->value_dim);
+    int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : tile_keys(p->score_dim + a->value_dim);
     p->tile_keys = (int)least(tile, a->kv_len > 0 ? a->kv_len : 1);
     p->chunk_keys = a->kv_len > 0 ? a->kv_len : 1;
-    if (a->stages == FOV_STAGE_ALL && p->few_rows) p->chunk_keys = a->kv_len > LONG_KV ? 2 * FEW_ROWS_CHUNK : FEW_ROWS_CHUNK;
-    else if (a->stages == FOV_STAGE_ALL && p->n_row_tasks == 1 && a->kv_len > SPLIT_KV) p->chunk_keys = SPLIT_CHUNK;
+    int splits = a->stages == FOV_STAGE_ALL && p->sums;
+    if (splits && p->few_rows) p->chunk_keys = a->kv_len > LONG_KV ? 2 * FEW_ROWS_CHUNK : FEW_ROWS_CHUNK;
+    else if (splits && p->n_row_tasks == 1 && a->kv_len > SPLIT_KV) p->chunk_keys = SPLIT_CHUNK;
     p->n_chunks = a->kv_len > 0 ? (a->kv_len + p->chunk_keys - 1) / p->chunk_keys : 1;
 }
 
 /* How many threads, and tasks enough to keep them busy to the end: fewer query blocks per task change who computes a block, not its bits. */
 static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
-    double width = (double)a->head_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
+    double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
     double work_ns = keys * ((double)p->slice_rows * (width + 16) / MACS_PER_NS + width * p->kernels->real_bytes / BYTES_PER_NS);
     p->n_threads = work_ns < SERIAL_NS ? 1 : fov_resolve_threads(a->n_threads);
     for (;;) {
-        p->task_rows = (int64_t)p->max_blocks * p->max_rows;
-        p->n_row_tasks = (p->slice_rows + p->task_rows - 1) / p->task_rows;
         p->n_tasks = p->n_slices * p->n_row_tasks * p->n_chunks;
         if (p->n_threads == 1 || p->max_blocks == 1 || p->n_chunks > 1 || p->n_tasks >= TASKS_PER_THREAD * p->n_threads) break;
+        if (a->key_stats_kind != FOV_KEY_STATS_NONE) break; /* their tasks are part of the order of sums */
         p->max_blocks--;
+        row_tasks(p, 0);
     }
     if (p->n_threads > p->n_tasks) p->n_threads = p->n_tasks > 0 ? (int)p->n_tasks : 1;
 }
@@ -133,31 +122,63 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
 {
     int64_t real = p->kernels->real_bytes, lanes = p->max_lanes;
     int64_t out_rows = p->few_rows ? p->slice_rows : lanes;
-    p->query_bytes = needs(a, FOV_STAGE_SCORE) ? aligned(real * lanes * a->head_dim) : 0;
-    p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * out_rows * a->value_dim) : 0;
+    int scores = needs(a, FOV_STAGE_SCORE), encodes = scores && p->score->encode, projects_q = scores && a->score_w_q.data;
+    int64_t n_rows = p->tile_keys > lanes ? p->tile_keys : lanes; /* of queries or keys on their way to the score */
+    p->query_bytes = scores ? aligned(real * lanes * p->score_dim) : 0;
+    p->code_bytes = encodes && !p->score->code_replaces ? p->query_bytes : 0;
+    p->rows_bytes = encodes || projects_q ? aligned(real * lanes * a->head_dim) : 0;
+    p->projected_bytes = scores && (projects_q || a->score_w_k.data) ? aligned(real * n_rows * p->score_dim) : 0;
+    p->coded_bytes = encodes ? aligned(real * n_rows * p->score_dim) : 0;
+    p->reach_bytes = encodes ? aligned(real * n_rows) : 0;
+    p->ones_bytes = scores && a->score == FOV_SCORE_INDEX_additive && !a->score_v.data ? aligned(real * p->score_dim) : 0;
+    p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * (p->sums ? out_rows : 1) * a->value_dim) : 0;
     p->state_bytes = aligned(real * lanes);
     p->tile_bytes = aligned(real * lanes * ((p->tile_keys + p->key_lanes - 1) / p->key_lanes));
     p->bias_bytes = a->bias.data ? p->tile_bytes : 0;
-    p->key_bytes = needs(a, FOV_STAGE_SCORE) ? aligned(real * p->tile_keys * a->head_dim) : 0;
+    p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
-    p->thread_bytes = p->max_blocks * (p->query_bytes + p->accumulator_bytes + 3 * p->state_bytes) + p->tile_bytes +
-                      p->bias_bytes + p->key_bytes + p->value_bytes;
+    if (p->lists) {
+        int64_t capacity = a->kv_len;
+        if (p->keep && p->keep < a->kv_len / 2 && 2 * p->keep + p->tile_keys < capacity) capacity = 2 * p->keep + p->tile_keys;
+        p->list_stride = round_up(capacity, 16) + 16; /* an odd number of lines: rows do not meet in the same cache sets */
+        int64_t rows = fov_product(p->max_rows, p->list_stride);
+        if (rows < 0 || rows > INT64_MAX / 64) return FOV_ERROR_OVERFLOW;
+        p->list_key_bytes = aligned(rows * 4);
+        p->list_bytes = aligned(rows * real) + p->list_key_bytes + p->state_bytes;
+        p->list_row_bytes = aligned(p->list_stride * 8);
+    }
+    p->thread_bytes =
+        p->max_blocks * (p->query_bytes + p->code_bytes + p->accumulator_bytes + 3 * p->state_bytes + p->reach_bytes) +
+        p->tile_bytes + p->bias_bytes + p->key_bytes + p->value_bytes + p->rows_bytes + p->projected_bytes + p->coded_bytes +
+        p->reach_bytes + p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
     p->partial_bytes = p->n_chunks > 1 ? p->max_blocks * (p->accumulator_bytes + 3 * p->state_bytes) : 0;
-    int64_t partials = product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
-    if (p->n_chunks > 1) tickets = product(4, product(p->n_slices, p->n_row_tasks));
+    int64_t partials = fov_product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
+    if (p->n_chunks > 1) tickets = fov_product(4, fov_product(p->n_slices, p->n_row_tasks));
     if (partials < 0 || tickets < 0) return FOV_ERROR_OVERFLOW;
-    p->shared_bytes = aligned(tickets) + (size_t)partials;
+    p->split_bytes = aligned(tickets) + (size_t)partials;
+    if (a->key_stats_kind != FOV_KEY_STATS_NONE) {
+        int64_t totals = fov_product(fov_product(8 * p->group_size, a->kv_len), fov_product(p->n_slices, p->n_row_tasks));
+        if (totals < 0) return FOV_ERROR_OVERFLOW;
+        p->totals_bytes = (size_t)(8 * p->group_size * a->kv_len);
+        p->stats_bytes = aligned(4 * p->n_slices) + aligned(totals);
+    }
+    p->shared_bytes = p->split_bytes + p->stats_bytes;
     return FOV_OK;
 }
 
 fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan)
 {
-    fov_status status = check(args);
+    fov_status status = fov_check(args);
     if (status != FOV_OK) return status;
     *plan = (fov_plan){.args = args, .isa = isa};
-    plan->group_size = args->n_kv_heads ? args->n_q_heads / args->n_kv_heads : 1;
+    plan->kv_group_size = args->n_kv_heads ? args->n_q_heads / args->n_kv_heads : 1;
+    int own = args->score_w_q.head_elements || args->score_w_k.head_elements || args->score_v.head_elements;
+    plan->group_size = own && needs(args, FOV_STAGE_SCORE) ? 1 : plan->kv_group_size;
+    plan->slice_heads = args->n_kv_heads * (plan->kv_group_size / plan->group_size);
     plan->slice_rows = plan->group_size * args->q_len;
-    plan->n_slices = args->n_kv_heads;
+    plan->n_slices = plan->slice_heads;
+    plan->key_dim = args->key_dim ? args->key_dim : args->head_dim;
+    plan->score_dim = args->score_w_q.data || args->score_w_k.data ? args->score_dim : args->head_dim;
     for (int i = 0; i < args->n_batch_axes; i++) plan->n_slices *= args->batch_shape[i];
     status = choose_kernels(args, plan);
     if (status != FOV_OK) return status;

@@ -17,12 +17,20 @@ typedef struct fov_plan {
     const fov_kernels *kernels;
     const fov_activation *activation;
     const fov_accumulate *accumulate; /* of the orientation */
-    fov_block_fn score; /* of the orientation */
+    const fov_score *score;
+    fov_block_fn score_tile; /* of the orientation */
     const fov_moves *moves; /* of the storage type */
 
     int early_scale; /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
     int capped; /* softcap is on; beyond the root of the range nothing is capped and neither x / cap nor cap tanh kept its digits */
     double multiplier; /* of the block when it reaches the activation */
+
+    int64_t key_dim, score_dim; /* columns of a key row; of what the score sees, after projections */
+    int sums; /* the combine adds weights * values up, tile by tile */
+    int lists; /* the logits that may get a weight are collected per row, and treated at the end: lists.c */
+    int select, product; /* the combine is that one */
+    int first_pass; /* over all keys, for row states, sums or lists */
+    int second_pass; /* over all keys, with the final weights of a dense activation: second_pass.c */
 
     int few_rows; /* orientation: 1 rows (vectors along head_dim), 0 lanes */
     int max_lanes; /* lanes of a full query block */
@@ -30,19 +38,34 @@ typedef struct fov_plan {
     int max_rows; /* rows of a full query block */
     int max_blocks; /* query blocks per task */
     int tile_keys; /* keys per tile; the grid of tiles starts at key 0 */
-    int64_t group_size; /* query heads per kv head */
+    int64_t group_size; /* query heads of a slice: those of a kv head, or 1 where the heads have parameters of their own */
+    int64_t slice_heads, kv_group_size; /* slices per batch element; query heads per kv head */
     int64_t slice_rows; /* query rows of one (batch element, kv head): group_size * q_len, position major */
-    int64_t task_rows; /* rows per task */
+    int64_t task_rows; /* rows per task, a multiple of span_rows */
+    int64_t span_rows; /* rows that share each block of keys: max_blocks * max_rows */
+    int64_t keep; /* lists: prune to so many of the largest logits, 0: only by their distance from the largest */
+    int64_t list_stride; /* elements of a row of the lists */
     int64_t chunk_keys; /* keys per task; a multiple of tile_keys */
     int64_t n_slices, n_row_tasks, n_chunks, n_tasks;
 
     size_t query_bytes, accumulator_bytes, state_bytes; /* of one query block; a state is three arrays of lanes */
     size_t tile_bytes, bias_bytes, key_bytes, value_bytes;
+    size_t code_bytes; /* a second query area of a block, for a score that reads rows and codes */
+    size_t rows_bytes, projected_bytes, coded_bytes, reach_bytes; /* rows on their way to the score, of queries or of keys */
+    size_t list_bytes, list_key_bytes,
+        list_row_bytes; /* limits, values and keys of all rows; the keys alone; one row in double */
+    size_t totals_bytes; /* key_stats of one task */
     size_t thread_bytes; /* scratch of one thread */
     size_t partial_bytes; /* what a chunk leaves for the merge, per task */
-    size_t shared_bytes; /* tickets and partials */
+    size_t ones_bytes; /* the v of an additive score without one */
+    size_t split_bytes, stats_bytes; /* tickets and partials; tickets and totals */
+    size_t shared_bytes; /* both */
     int n_threads;
 } fov_plan;
+
+/* check.c */
+int64_t fov_product(int64_t a, int64_t b); /* a * b, or -1 when a factor is -1 or the product leaves 62 bits */
+fov_status fov_check(const fov_attention_args *args);
 
 /* Checks the arguments and fills the plan; the workspace takes shared_bytes + n_threads * thread_bytes + 64. */
 fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan);

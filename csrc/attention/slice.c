@@ -26,8 +26,10 @@ static int64_t per_batch(const fov_attention_args *a, const fov_per_batch *value
 void fov_task_slice(fov_task *t, int64_t slice)
 {
     const fov_attention_args *a = t->plan->args;
-    int64_t batch = slice / a->n_kv_heads, head = slice % a->n_kv_heads;
-    t->q_head = head * t->plan->group_size;
+    int64_t batch = slice / t->plan->slice_heads;
+    t->slice = slice;
+    t->q_head = slice % t->plan->slice_heads * t->plan->group_size;
+    int64_t head = t->q_head / t->plan->kv_group_size;
     t->key = begin(a, &a->key, batch, head);
     t->value = begin(a, &a->value, batch, head);
     t->query = begin(a, &a->query, batch, t->q_head);
@@ -40,6 +42,7 @@ void fov_task_slice(fov_task *t, int64_t slice)
     t->kv_length = per_batch(a, &a->kv_lengths, batch);
     if (t->kv_length > a->kv_len) t->kv_length = a->kv_len;
     t->q_offset = per_batch(a, &a->q_offset, batch);
+    t->key_stats = begin(a, &a->key_stats, batch, t->q_head);
     t->keys_at = -1;
 }
 
@@ -111,6 +114,15 @@ void fov_key_block(fov_task *t, int64_t key, int64_t n)
     t->value_finite = -1;
 }
 
+/* 1: rows of an array that a kernel can read where they are: contiguous aligned reals. */
+int fov_rows_as_they_lie(const fov_task *t, const char *rows, const fov_array *array, int64_t n_columns, int64_t *ld)
+{
+    int64_t real = t->plan->kernels->real_bytes;
+    int same = t->plan->args->dtype == (real == 8 ? FOV_F64 : FOV_F32) && (array->column_bytes == real || n_columns <= 1);
+    *ld = array->row_bytes / real;
+    return same && array->row_bytes % real == 0 && (uintptr_t)rows % (size_t)real == 0;
+}
+
 /* Rows as they lie, when they are contiguous aligned reals and their stride does not fight the cache: rows a multiple of 4 KiB
  * apart share few cache sets (80 % of the FMA peak becomes 54 % at head_dim 64; the copy brings 73 %, itself included). A
  * single query block would not earn the copy back. */
@@ -120,13 +132,8 @@ static const char *rows_of(const fov_task *t, const char *base, const fov_array 
     const fov_plan *p = t->plan;
     int64_t real = p->kernels->real_bytes;
     const char *rows = base + t->keys_at * array->row_bytes;
-    int same = p->args->dtype == (real == 8 ? FOV_F64 : FOV_F32) && (array->column_bytes == real || n_columns <= 1);
-    int usable = same && array->row_bytes % real == 0 && (uintptr_t)rows % (size_t)real == 0;
     int hurts = t->n_blocks > 1 && array->row_bytes % 4096 == 0 && array->row_bytes != 0;
-    if (usable && !hurts) {
-        *ld = array->row_bytes / real;
-        return rows;
-    }
+    if (fov_rows_as_they_lie(t, rows, array, n_columns, ld) && !hurts) return rows;
     *ld = n_columns;
     for (int64_t k = 0; k < t->n_keys_at; k++)
         p->moves->row_in(rows + k * array->row_bytes, array->column_bytes, n_columns, (char *)scratch + k * n_columns * real);
@@ -135,8 +142,10 @@ static const char *rows_of(const fov_task *t, const char *base, const fov_array 
 
 void fov_need_key(fov_task *t)
 {
+    const fov_plan *p = t->plan;
     if (t->key_ready) return;
-    t->key_block = rows_of(t, t->key, &t->plan->args->key, t->plan->args->head_dim, t->key_rows, &t->key_ld);
+    t->key_block = rows_of(t, t->key, &p->args->key, p->key_dim, t->key_rows, &t->key_ld);
+    if (p->score->encode || p->args->score_w_k.data) fov_encode_keys(t);
     t->key_ready = 1;
 }
 

@@ -2,10 +2,7 @@
 
 #include <string.h>
 
-static char *partials(const fov_plan *p, char *shared)
-{
-    return shared + p->shared_bytes - p->partial_bytes * (size_t)p->n_tasks;
-}
+static char *partials(const fov_plan *p, char *shared) { return shared + p->split_bytes - p->partial_bytes * (size_t)p->n_tasks; }
 
 void fov_split_reset(const fov_plan *p, char *shared)
 {

@@ -7,6 +7,7 @@
 /* A query block: up to max_rows rows, position major (row = position * group_size + head in group). */
 typedef struct fov_query_block {
     fov_block block;
+    fov_lists lists;
     int64_t row; /* the first */
     /* keys first <= j < last may be attended by a row: causal, window, length */
     int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES];
@@ -17,8 +18,8 @@ typedef struct fov_task {
     const fov_plan *plan;
     /* the slice: where (batch element, first query head of the group) or (batch element, kv head) begins in each array */
     const char *query, *key, *value, *mask, *bias;
-    char *output, *lse, *weights, *logits;
-    int64_t q_head, kv_length, q_offset;
+    char *output, *lse, *weights, *logits, *key_stats;
+    int64_t slice, q_head, kv_length, q_offset;
     int64_t chunk_first, chunk_last; /* keys of this task */
 
     fov_query_block blocks[FOV_MAX_BLOCKS];
@@ -26,6 +27,10 @@ typedef struct fov_task {
 
     /* scratch */
     void *tile, *bias_tile, *key_rows, *value_rows;
+    void *rows, *projected, *coded, *reach; /* queries or keys on their way to the score: encode.c */
+    void *ones;
+    double *list_row; /* one list in double, and room for as much */
+    double *totals; /* key_stats of this task: [group_size][kv_len] */
     uint32_t attend[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES]; /* word [step / 32][lane], bit step % 32 */
 
     /* the block of keys at hand */
@@ -46,19 +51,41 @@ void fov_row_pointers(const fov_task *task, const fov_query_block *q, const char
 void fov_gather_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
                      void *tile);
 void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base, const fov_array *array, int64_t key);
+int fov_rows_as_they_lie(const fov_task *task, const char *rows, const fov_array *array, int64_t n_columns, int64_t *ld);
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);
 void fov_need_value(fov_task *task);
 
+/* encode.c */
+void fov_read_query(fov_task *task, fov_query_block *q);
+void fov_encode_keys(fov_task *task);
+void fov_point_at_keys(const fov_task *task, fov_query_block *q, int64_t key);
+
 /* masking.c */
 void fov_set_ranges(const fov_task *task, fov_query_block *q);
+int fov_attends(const fov_task *task, const fov_query_block *q, int row, int key); /* the bit of a key of the tile */
 int fov_attend_words(fov_task *task, const fov_query_block *q, int64_t key); /* of the keys of the block */
 
 /* logits.c: fills the tile with the logits of keys [key, key + n); FOV_DEAD: nothing was computed */
 int fov_compute_logits(fov_task *task, fov_query_block *q, int64_t key, int n_keys);
 
+/* lists.c */
+void fov_start_lists(fov_task *task, fov_query_block *q);
+void fov_collect(fov_task *task, fov_query_block *q, int64_t key);
+void fov_finish_lists(fov_task *task, fov_query_block *q);
+
+/* key_stats.c: one set of totals per task, added up in the order of the tasks by the one that ends last */
+void fov_totals_reset(const fov_plan *plan, char *stats);
+void fov_totals_start(fov_task *task, char *stats, int64_t row_task);
+void fov_totals_finish(fov_task *task, char *stats);
+void fov_totals_of_no_query(const fov_plan *plan);
+
 /* output.c */
 void fov_write_output(fov_task *task, fov_query_block *q);
-void fov_write_matrix(fov_task *task, fov_query_block *q);
+void fov_zero_row(const fov_plan *plan, char *at, int64_t n, int64_t step);
+void fov_scale_row(const fov_task *task, int64_t key, const void *weight, char *output_row);
+
+/* second_pass.c */
+void fov_run_second_pass(fov_task *task, fov_query_block *q);
 
 #endif

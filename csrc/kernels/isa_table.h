@@ -11,6 +11,19 @@
 #include "simd/vec.h"
 
 #define FOV_REAL_BITS 32
+#include "simd/vec_real.h"
+
+#include "simd/vec_math.h"
+#undef FOV_REAL_BITS
+#define FOV_REAL_BITS 64
+#include "simd/vec_real.h"
+
+#include "simd/vec_math.h"
+
+#include "kernels/list/solve.h"
+#undef FOV_REAL_BITS
+
+#define FOV_REAL_BITS 32
 #include "kernels/real_kernels.h"
 #define FOV_REAL_BITS 64
 #include "kernels/real_kernels.h"

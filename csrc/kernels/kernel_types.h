@@ -44,7 +44,12 @@ typedef struct fov_block {
     const void *query;
     const void *key, *value;   /* rows of this block, contiguous along the row */
     int64_t key_ld, value_ld;  /* elements from row to row */
-    int64_t head_dim, value_dim;
+    int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
+    const void *query_code,
+        *key_code; /* what the score's encode made of query and key; query_code lies like query, key_code has */
+    const void *query_reach, *key_reach; /* head_dim columns; one real for each row */
+    const void *score_v; /* additive: [head_dim] */
+    double sigmoid_bias;
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
     void *row_max; /* [n_lanes] state of the activation; softmax: the reference maximum, in units of the tile */
@@ -56,11 +61,19 @@ typedef void (*fov_block_fn)(fov_block *block);
 
 typedef struct fov_score {
     fov_block_fn lanes, rows; /* fills the tile */
+    /* code[n_rows][dim] of rows of queries or keys, reach[n_rows]; NULL where the score reads them as they are */
+    void (*encode)(const void *rows, int64_t ld, int64_t n_rows, int64_t dim, void *code, void *reach);
+    int code_replaces; /* the code stands for the rows: the block's query and key are the codes */
 } fov_score;
 
+/* Three kinds. Normalising: all functions. Elementwise: `weights` turns a tile of logits into its final weights and no tile().
+ * Sparse: only `reach` and `solve`; the driver collects the logits of a row that may get a weight, and solves for all of them at once. */
 typedef struct fov_activation {
-    int has_lse; /* finish leaves what lse() needs */
+    int elementwise, has_lse; /* has_lse: finish leaves what lse() needs */
     int takes_sinks; /* finish takes one more logit per row */
+    int extra_logit; /* every row has a sink of 0 */
+    double (*reach)(double alpha); /* logits this far below the largest, or farther, have weight 0 */
+    void (*solve)(double *logits, int64_t n, double alpha); /* to weights in place; n > 0, no NaN, no +inf */
     void (*init)(fov_block *block);
     int (*tile)(fov_block *block); /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
     void (*finish)(fov_block *block, const double *sinks); /* row_factor = the last factor of each row; sinks[n_rows] or NULL */
@@ -83,6 +96,28 @@ typedef struct fov_combine {
     fov_accumulate lanes, rows;
 } fov_combine;
 
+/* The logits of the rows of a query block that may get a weight, in the order of their keys. */
+typedef struct fov_lists {
+    void *values; /* reals, tile values; row r begins at r * stride */
+    int32_t *keys;
+    int64_t stride;
+    int64_t n[FOV_MAX_LANES]; /* per row */
+    void *limit; /* [n_lanes]: only what is above it joins */
+} fov_lists;
+
+typedef struct fov_list_kernels {
+    /* row_max and limit from the tile; reach in units of the logits */
+    void (*raise)(fov_block *block, fov_lists *lists, double reach);
+    void (*collect)(const fov_block *block, int64_t first_key, fov_lists *lists);
+    /* keeps the k largest of n > k, ties: the first, in their order. Returns a value that k of them are above or equal to. */
+    double (*keep)(void *values, int32_t *keys, int64_t n, int64_t k);
+    void (*set_limit)(fov_lists *lists, int first_lane, int n_lanes, double limit);
+    /* out[dim] += sum_i weights_i rows[keys_i] */
+    void (*weighted_sum)(const void *rows, int64_t ld, const int32_t *keys, const void *weights, int64_t n, int64_t dim,
+                         void *out);
+    void (*scaled)(const void *row, const void *weight, int64_t dim, void *out); /* out = weight * row */
+} fov_list_kernels;
+
 /* Passes over a tile, in the order of the definition of the logits. Each folds block->multiplier in. */
 typedef struct fov_modifiers {
     fov_block_fn scale;
@@ -91,6 +126,8 @@ typedef struct fov_modifiers {
     void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + step key_lanes) */
     void (*mask)(fov_block *block, const uint32_t *attend); /* a cleared bit makes the logit -inf */
     int (*any_masked)(const fov_block *block); /* some logit is -inf */
+    /* per head of the group: sum and maximum over its rows; lane i is of head (first_head + i / key_lanes) % group_size */
+    void (*totals)(const fov_block *block, int first_head, int group_size, int is_max, double *totals, int64_t stride);
     void (*differ)(const fov_block *block, double excluded, uint32_t *attend); /* the bits of the tile that are not `excluded` */
 } fov_modifiers;
 
@@ -112,6 +149,7 @@ typedef struct fov_kernels {
     fov_modifiers modify;
     fov_activation activation[FOV_N_ACTIVATIONS];
     fov_combine combine[FOV_N_COMBINES];
+    fov_list_kernels lists;
     fov_moves moves[FOV_N_DTYPES];
     /* n bytes of a bool mask, `step` apart, to bits: word i at words[i * word_stride] holds keys 32 i .. 32 i + 31 */
     void (*pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride);

@@ -1,13 +1,20 @@
 /* Every kernel of one real type: set FOV_REAL_BITS, include; the last definition is its table. */
 #include "simd/vec_real.h"
 
-#include "simd/vec_math.h"
+#include "kernels/activation/tile_max.h"
 
+#include "kernels/activation/activation_elementwise.h"
+#include "kernels/activation/activation_relu.h"
 #include "kernels/activation/activation_sigmoid.h"
 #include "kernels/activation/activation_softmax.h"
+#include "kernels/activation/activation_sparse.h"
+#include "kernels/activation/activation_tanh.h"
 #include "kernels/combine/combine_weighted_sum.h"
+#include "kernels/list/lists.h"
 #include "kernels/modify/modify.h"
 #include "kernels/move/moves.h"
+#include "kernels/score/score_additive.h"
+#include "kernels/score/score_cosine.h"
 #include "kernels/score/score_dot.h"
 
 #define FOV_MOVE_(operation, name) operation##_as_##name
@@ -45,7 +52,14 @@ static const fov_kernels FOV_NAME(kernels) = {
                .alibi = FOV_NAME(modify_alibi),
                .mask = FOV_NAME(modify_mask),
                .any_masked = FOV_NAME(modify_any_masked),
+               .totals = FOV_NAME(modify_totals),
                .differ = FOV_NAME(modify_differ)},
+    .lists = {.raise = FOV_NAME(lists_raise),
+              .collect = FOV_NAME(lists_collect),
+              .keep = FOV_NAME(lists_keep),
+              .set_limit = FOV_NAME(lists_set_limit),
+              .weighted_sum = FOV_NAME(lists_weighted_sum),
+              .scaled = FOV_NAME(lists_scaled)},
     .activation =
         {
 #define FOV_ACTIVATION(name, kernel) [FOV_ACTIVATION_INDEX_##name] = FOV_ACTIVATION_ENTRY_##kernel,

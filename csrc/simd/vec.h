@@ -5,13 +5,16 @@
  *   zero set1 load store           unaligned
  *   load_n(p, n) store_n(p, v, n)  the first n lanes; the rest read as 0 and memory behind p + n is never touched
  *   add sub mul div fma(a,b,c)     fma = a b + c, fused where the hardware has it
+ *   reciprocal(x)                  1 / x for x >= 1, error under 0.6 ulp; 0 beyond 2^126 (f32) or at inf, NaN stays NaN
+ *   mul_error(a, b, p)             a b - p exactly, for p the rounded product
  *   max(a, b) min(a, b)            return b when either is NaN
  *   fract(y)                       y - floor(y)
  *   scale2(p, y)                   p 2^floor(y); 0 below the normal range (y < -126 / -1022), inf beyond the largest
  *   nearest(y)                     nearest integer, ties to even
  *   gt eq                          ordered: false on NaN
+ *   above(a, b)                    not a <= b: true on NaN
  *   select(m, a, b)                m ? a : b, lane by lane
- *   m_or any                       any lane set
+ *   m_or any m_bits                any lane set; bit i of m_bits is lane i
  *   bits(words, bit)               mask of the lanes whose uint32 word has that bit set; words holds LANES words
  *   hsum                           sum of the lanes
  *   sums(v)                        vector whose lane i is the sum of the lanes of v[i], for LANES vectors

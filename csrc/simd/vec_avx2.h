@@ -13,6 +13,7 @@
 #define VF32_LANES 8
 #define VF64_LANES 4
 #define FOV_SCORE_KEYS 4 /* 4 keys x 3 vectors of queries: 12 accumulators + 3 loads + 1 broadcast fill the 16 registers */
+#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of four queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m256 vf32;
@@ -34,7 +35,9 @@ FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm256_add_ps(a, b); }
 FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm256_sub_ps(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm256_mul_ps(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm256_div_ps(a, b); }
+FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return _mm256_div_ps(_mm256_set1_ps(1), x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm256_fmadd_ps(a, b, c); }
+FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return _mm256_fmsub_ps(a, b, p); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm256_max_ps(a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm256_min_ps(a, b); }
 /* Clamped to [-127, 128], whose exponent fields are those of 0 and inf; NaN passes through the second operand. */
@@ -52,9 +55,11 @@ FOV_INLINE vf32 vf32_scale2(vf32 p, vf32 y)
 FOV_INLINE vf32 vf32_nearest(vf32 y) { return _mm256_round_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return _mm256_cmp_ps(a, b, _CMP_GT_OQ); }
 FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return _mm256_cmp_ps(a, b, _CMP_EQ_OQ); }
+FOV_INLINE mf32 vf32_above(vf32 a, vf32 b) { return _mm256_cmp_ps(a, b, _CMP_NLE_UQ); }
 FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return _mm256_blendv_ps(b, a, m); }
 FOV_INLINE mf32 vf32_m_or(mf32 a, mf32 b) { return _mm256_or_ps(a, b); }
 FOV_INLINE int vf32_any(mf32 m) { return _mm256_movemask_ps(m) != 0; }
+FOV_INLINE uint32_t vf32_m_bits(mf32 m) { return (uint32_t)_mm256_movemask_ps(m); }
 FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
 {
     __m256i one = _mm256_set1_epi32((int)(1u << bit));
@@ -78,7 +83,9 @@ FOV_INLINE vf64 vf64_add(vf64 a, vf64 b) { return _mm256_add_pd(a, b); }
 FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm256_sub_pd(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm256_mul_pd(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm256_div_pd(a, b); }
+FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return _mm256_div_pd(_mm256_set1_pd(1), x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm256_fmadd_pd(a, b, c); }
+FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return _mm256_fmsub_pd(a, b, p); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm256_max_pd(a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm256_min_pd(a, b); }
 FOV_INLINE vf64 vf64_clamp2(vf64 y) { return _mm256_min_pd(_mm256_set1_pd(1024.0), _mm256_max_pd(_mm256_set1_pd(-1023.0), y)); }
@@ -95,9 +102,11 @@ FOV_INLINE vf64 vf64_scale2(vf64 p, vf64 y)
 FOV_INLINE vf64 vf64_nearest(vf64 y) { return _mm256_round_pd(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return _mm256_cmp_pd(a, b, _CMP_GT_OQ); }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return _mm256_cmp_pd(a, b, _CMP_EQ_OQ); }
+FOV_INLINE mf64 vf64_above(vf64 a, vf64 b) { return _mm256_cmp_pd(a, b, _CMP_NLE_UQ); }
 FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return _mm256_blendv_pd(b, a, m); }
 FOV_INLINE mf64 vf64_m_or(mf64 a, mf64 b) { return _mm256_or_pd(a, b); }
 FOV_INLINE int vf64_any(mf64 m) { return _mm256_movemask_pd(m) != 0; }
+FOV_INLINE uint32_t vf64_m_bits(mf64 m) { return (uint32_t)_mm256_movemask_pd(m); }
 FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     __m256i one = _mm256_set1_epi64x((int64_t)(1u << bit));

@@ -13,6 +13,7 @@
 #define VF32_LANES 16
 #define VF64_LANES 8
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
+#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of four queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m512 vf32;
@@ -31,7 +32,15 @@ FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
 FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm512_sub_ps(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
+/* One Newton step on 14 bits: 3 cycles where a division takes 10. Beyond 2^126 the estimate is flushed to 0. */
+FOV_INLINE vf32 vf32_reciprocal(vf32 x)
+{
+    x = _mm512_min_ps(_mm512_set1_ps(0x1p127f), x);
+    vf32 r = _mm512_rcp14_ps(x);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.f)), r, r);
+}
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
+FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return _mm512_fmsub_ps(a, b, p); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm512_min_ps(a, b); }
 FOV_INLINE vf32 vf32_fract(vf32 y) { return _mm512_reduce_ps(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
@@ -39,9 +48,11 @@ FOV_INLINE vf32 vf32_scale2(vf32 p, vf32 y) { return _mm512_scalef_ps(p, y); } /
 FOV_INLINE vf32 vf32_nearest(vf32 y) { return _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ); }
 FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ); }
+FOV_INLINE mf32 vf32_above(vf32 a, vf32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLE_UQ); }
 FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return _mm512_mask_blend_ps(m, b, a); }
 FOV_INLINE mf32 vf32_m_or(mf32 a, mf32 b) { return (mf32)(a | b); }
 FOV_INLINE int vf32_any(mf32 m) { return m != 0; }
+FOV_INLINE uint32_t vf32_m_bits(mf32 m) { return m; }
 FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
 {
     return _mm512_test_epi32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32((int)(1u << bit)));
@@ -59,7 +70,9 @@ FOV_INLINE vf64 vf64_add(vf64 a, vf64 b) { return _mm512_add_pd(a, b); }
 FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm512_sub_pd(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm512_mul_pd(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm512_div_pd(a, b); }
+FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return _mm512_div_pd(_mm512_set1_pd(1), x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm512_fmadd_pd(a, b, c); }
+FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return _mm512_fmsub_pd(a, b, p); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm512_max_pd(a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm512_min_pd(a, b); }
 FOV_INLINE vf64 vf64_fract(vf64 y) { return _mm512_reduce_pd(y, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
@@ -67,9 +80,11 @@ FOV_INLINE vf64 vf64_scale2(vf64 p, vf64 y) { return _mm512_scalef_pd(p, y); }
 FOV_INLINE vf64 vf64_nearest(vf64 y) { return _mm512_roundscale_pd(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_GT_OQ); }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_EQ_OQ); }
+FOV_INLINE mf64 vf64_above(vf64 a, vf64 b) { return _mm512_cmp_pd_mask(a, b, _CMP_NLE_UQ); }
 FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return _mm512_mask_blend_pd(m, b, a); }
 FOV_INLINE mf64 vf64_m_or(mf64 a, mf64 b) { return (mf64)(a | b); }
 FOV_INLINE int vf64_any(mf64 m) { return m != 0; }
+FOV_INLINE uint32_t vf64_m_bits(mf64 m) { return m; }
 FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return (mf64)_mm256_test_epi32_mask(_mm256_loadu_si256((const __m256i *)words), _mm256_set1_epi32((int)(1u << bit)));

@@ -15,6 +15,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
+#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of four queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float32x4_t vf32;
@@ -42,11 +43,14 @@ FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return vaddq_f32(a, b); }
 FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return vsubq_f32(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return vmulq_f32(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return vdivq_f32(a, b); }
+FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return vdivq_f32(vdupq_n_f32(1), x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return vfmaq_f32(c, a, b); }
 FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return vcgtq_f32(a, b); }
 FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return vceqq_f32(a, b); }
+FOV_INLINE mf32 vf32_above(vf32 a, vf32 b) { return vmvnq_u32(vcleq_f32(a, b)); }
 FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return vbslq_f32(m, a, b); }
 /* not fmax: the contract returns the second operand on NaN, as x86 does */
+FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return vfmaq_f32(vnegq_f32(p), a, b); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return vf32_select(vf32_gt(a, b), a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return vf32_select(vf32_gt(b, a), a, b); }
 FOV_INLINE vf32 vf32_clamp2(vf32 y) { return vf32_min(vf32_set1(128.f), vf32_max(vf32_set1(-127.f), y)); }
@@ -63,6 +67,11 @@ FOV_INLINE vf32 vf32_scale2(vf32 p, vf32 y)
 FOV_INLINE vf32 vf32_nearest(vf32 y) { return vrndnq_f32(y); }
 FOV_INLINE mf32 vf32_m_or(mf32 a, mf32 b) { return vorrq_u32(a, b); }
 FOV_INLINE int vf32_any(mf32 m) { return vmaxvq_u32(m) != 0; }
+FOV_INLINE uint32_t vf32_m_bits(mf32 m)
+{
+    const uint32x4_t bit = {1, 2, 4, 8};
+    return vaddvq_u32(vandq_u32(m, bit));
+}
 FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit) { return vtstq_u32(vld1q_u32(words), vdupq_n_u32(1u << bit)); }
 FOV_INLINE float vf32_hsum(vf32 v) { return vaddvq_f32(v); }
 
@@ -86,10 +95,13 @@ FOV_INLINE vf64 vf64_add(vf64 a, vf64 b) { return vaddq_f64(a, b); }
 FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return vsubq_f64(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return vmulq_f64(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return vdivq_f64(a, b); }
+FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return vdivq_f64(vdupq_n_f64(1), x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return vfmaq_f64(c, a, b); }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return vcgtq_f64(a, b); }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return vceqq_f64(a, b); }
+FOV_INLINE mf64 vf64_above(vf64 a, vf64 b) { return veorq_u64(vcleq_f64(a, b), vdupq_n_u64(~UINT64_C(0))); }
 FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return vbslq_f64(m, a, b); }
+FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return vfmaq_f64(vnegq_f64(p), a, b); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return vf64_select(vf64_gt(a, b), a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return vf64_select(vf64_gt(b, a), a, b); }
 FOV_INLINE vf64 vf64_clamp2(vf64 y) { return vf64_min(vf64_set1(1024.0), vf64_max(vf64_set1(-1023.0), y)); }
@@ -106,6 +118,7 @@ FOV_INLINE vf64 vf64_scale2(vf64 p, vf64 y)
 FOV_INLINE vf64 vf64_nearest(vf64 y) { return vrndnq_f64(y); }
 FOV_INLINE mf64 vf64_m_or(mf64 a, mf64 b) { return vorrq_u64(a, b); }
 FOV_INLINE int vf64_any(mf64 m) { return (vgetq_lane_u64(m, 0) | vgetq_lane_u64(m, 1)) != 0; }
+FOV_INLINE uint32_t vf64_m_bits(mf64 m) { return (uint32_t)(vgetq_lane_u64(m, 0) & 1) | (uint32_t)(vgetq_lane_u64(m, 1) & 2); }
 FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return vtstq_u64(vmovl_u32(vld1_u32(words)), vdupq_n_u64(1u << bit));

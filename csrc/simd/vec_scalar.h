@@ -16,6 +16,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 4
+#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of four queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float vf32 __attribute__((vector_size(16)));
@@ -46,14 +47,22 @@ FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return a + b; }
 FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return a - b; }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return a * b; }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return a / b; }
+FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return 1 / x; }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return a * b + c; } /* two roundings: inside the same bound */
+FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p)
+{
+    for (int i = 0; i < 4; i++) a[i] = (float)((double)a[i] * (double)b[i] - (double)p[i]);
+    return a;
+}
 FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return a > b; }
 FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return a == b; }
+FOV_INLINE mf32 vf32_above(vf32 a, vf32 b) { return ~(a <= b); }
 FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return (vf32)((m & (mf32)a) | (~m & (mf32)b)); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return vf32_select(a > b, a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return vf32_select(a < b, a, b); }
 FOV_INLINE mf32 vf32_m_or(mf32 a, mf32 b) { return a | b; }
 FOV_INLINE int vf32_any(mf32 m) { return (m[0] | m[1] | m[2] | m[3]) != 0; }
+FOV_INLINE uint32_t vf32_m_bits(mf32 m) { return (uint32_t)((m[0] & 1) | (m[1] & 2) | (m[2] & 4) | (m[3] & 8)); }
 FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
 {
     typedef uint32_t vu __attribute__((vector_size(16)));
@@ -110,14 +119,18 @@ FOV_INLINE vf64 vf64_add(vf64 a, vf64 b) { return a + b; }
 FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return a - b; }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return a * b; }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return a / b; }
+FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return 1 / x; }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return a * b + c; }
+FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return (vf64){fma(a[0], b[0], -p[0]), fma(a[1], b[1], -p[1])}; }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return a > b; }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return a == b; }
+FOV_INLINE mf64 vf64_above(vf64 a, vf64 b) { return ~(a <= b); }
 FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return (vf64)((m & (mf64)a) | (~m & (mf64)b)); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return vf64_select(a > b, a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return vf64_select(a < b, a, b); }
 FOV_INLINE mf64 vf64_m_or(mf64 a, mf64 b) { return a | b; }
 FOV_INLINE int vf64_any(mf64 m) { return (m[0] | m[1]) != 0; }
+FOV_INLINE uint32_t vf64_m_bits(mf64 m) { return (uint32_t)((m[0] & 1) | (m[1] & 2)); }
 FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return (mf64){-(int64_t)((words[0] >> bit) & 1u), -(int64_t)((words[1] >> bit) & 1u)};

@@ -21,10 +21,18 @@ from foveate._runtime import (
 )
 from foveate.api import activate, attention, combine, scores
 from foveate.mode import Mode
+from foveate.stages import Additive, Bilinear, Cosine, Entmax, Select, Sigmoid, TopK
 
 __all__ = [
+    "Additive",
     "AttentionResult",
+    "Bilinear",
+    "Cosine",
+    "Entmax",
     "Mode",
+    "Select",
+    "Sigmoid",
+    "TopK",
     "__version__",
     "activate",
     "attention",

@@ -128,6 +128,12 @@ cdef tuple result_shape(Call *call, int64_t n_columns, bint blhd):
     return batch_of(call) + tail if call.args.n_batch_axes else tail
 
 
+cdef tuple output_shape(Call *call, bint product):
+    """That of the output; a product has an axis of the keys before the last."""
+    cdef tuple shape = result_shape(call, call.args.value_dim, call.blhd)
+    return shape[:-1] + (call.args.kv_len, call.args.value_dim) if product else shape
+
+
 cdef int refuse_place(Call *call, int slot, int64_t n_heads, int64_t n_rows, int64_t n_columns) except -1:
     cdef tuple target = batch_of(call) + (n_heads, n_rows, n_columns)
     _validate.refuse_broadcast(NAMES[slot], shape_of(call, slot), target)
@@ -173,6 +179,28 @@ cdef int place(Call *call, int slot, fov_array *view, int64_t n_heads, int64_t n
             view.head_bytes = stride
         else:
             call.batch_bytes[slot][n + 2 - axis] = stride
+    return 0
+
+
+cdef int place_output(Call *call, bint product) except -1:
+    """Fill args.output from its buffer, which has exactly `output_shape`."""
+    cdef fov_attention_args *a = &call.args
+    cdef Py_buffer *b = &call.buffers[OUTPUT]
+    cdef int n = a.n_batch_axes, axis
+    if not product:
+        return place(call, OUTPUT, &a.output, a.n_q_heads, a.q_len, a.value_dim, call.blhd)
+    a.output.data = b.buf if b.buf != NULL else &NOTHING
+    a.output.batch_bytes = call.batch_bytes[OUTPUT]
+    a.output.dtype = a.dtype
+    a.output.column_bytes = b.strides[b.ndim - 1]
+    a.output_key_bytes = b.strides[b.ndim - 2]
+    if call.one_head:
+        a.output.row_bytes = b.strides[0]
+        return 0
+    a.output.row_bytes = b.strides[n if call.blhd else n + 1]
+    a.output.head_bytes = b.strides[n + 1 if call.blhd else n]
+    for axis in range(n):
+        call.batch_bytes[OUTPUT][axis] = b.strides[axis]
     return 0
 
 
@@ -256,7 +284,27 @@ cdef int place_per_batch(Call *call, int slot, fov_per_batch *view, object array
     return 0
 
 
-cdef int take_sizes(Call *call, int row_slot) except -1:
+cdef int place_parameters(Call *call, tuple arrays) except -1:
+    """The learnt arrays of the score: (v, w_q, w_k), or (w,), which is w_q."""
+    cdef int index, slot
+    cdef fov_parameter *views[3]
+    cdef Py_buffer *b
+    views[0], views[1], views[2] = &call.args.score_v, &call.args.score_w_q, &call.args.score_w_k
+    for index, array in enumerate(arrays):
+        if array is None:
+            continue
+        slot = index if len(arrays) == 3 else 1
+        b = &call.buffers[PARAMETER_V + slot]
+        acquire(call, PARAMETER_V + slot, array)
+        views[slot].data = b.buf
+        if slot > 0:
+            views[slot].row_elements = b.shape[b.ndim - 1]
+        if b.ndim > (2 if slot > 0 else 1):
+            views[slot].head_elements = b.strides[0] // b.itemsize
+    return 0
+
+
+cdef int take_sizes(Call *call, int row_slot, bint any_key_dim=False) except -1:
     """The sizes of the call from what is held: query and key, weights and value, or query, key and value."""
     cdef fov_attention_args *a = &call.args
     cdef bint row_blhd = call.blhd and row_slot == QUERY
@@ -268,12 +316,13 @@ cdef int take_sizes(Call *call, int row_slot) except -1:
     a.kv_len = rows(call, kv_slot, call.blhd)
     if row_slot == QUERY:
         a.head_dim = columns(call, QUERY)
+        a.key_dim = columns(call, KEY)
     if has_value:
         a.value_dim = columns(call, VALUE)
-    if ((row_slot == QUERY and columns(call, KEY) != a.head_dim)
+    if ((row_slot == QUERY and a.key_dim != a.head_dim and not any_key_dim)
             or (row_slot == WEIGHTS and columns(call, WEIGHTS) != a.kv_len)
             or (has_value and heads(call, VALUE, call.blhd) != a.n_kv_heads)
             or (has_value and rows(call, VALUE, call.blhd) != a.kv_len)
             or (a.n_q_heads % a.n_kv_heads if a.n_kv_heads else a.n_q_heads)):
-        _validate.refuse_sizes_that_disagree(shapes_held(call), call.blhd)
+        _validate.refuse_sizes_that_disagree(shapes_held(call), call.blhd, any_key_dim)
     return 0

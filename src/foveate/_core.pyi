@@ -1,15 +1,23 @@
 """Types of the compiled binding. Private: use the functions of `foveate`."""
 
-from typing import Any, final
+from typing import Any, Literal, final
 
 import numpy as np
 import numpy.typing as npt
 
 from foveate._result import AttentionResult
+from foveate.stages import Additive, Bilinear
 
-score_names: tuple[str, ...]
-activation_names: tuple[str, ...]
-combine_names: tuple[str, ...]
+_Score = Literal["dot", "scaled_dot", "additive", "bilinear", "cosine"]
+_Activation = Literal[
+    "softmax", "sigmoid", "softmax1", "relu", "relu2", "tanh", "identity",
+    "sparsemax", "entmax15", "entmax", "topk",
+]  # fmt: skip
+_Combine = Literal["weighted_sum", "product", "select"]
+
+score_names: tuple[_Score, ...]
+activation_names: tuple[_Activation, ...]
+combine_names: tuple[_Combine, ...]
 isa_names: tuple[str, ...]
 version: str
 compiler: str
@@ -43,6 +51,12 @@ class Plan:
         left: int,
         right: int,
         blhd: bool,
+        learnt: Additive | Bilinear | None,
+        sigmoid_bias: float,
+        entmax_alpha: float,
+        top_k: int,
+        select_k: int,
+        select_temperature: float,
     ) -> None: ...
     def attention(
         self,
@@ -57,6 +71,7 @@ class Plan:
         q_offset: npt.ArrayLike | None,
         return_lse: bool,
         return_weights: bool,
+        key_stats: str | None,
         out: npt.NDArray[Any] | None,
         num_threads: int | None,
     ) -> npt.NDArray[Any] | AttentionResult: ...

@@ -25,6 +25,7 @@ cdef enum:
 
 cdef enum:  # slots of a Call
     QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, ALIBI_SLOPES, SINKS
+    KEY_STATS, PARAMETER_V, PARAMETER_W_Q, PARAMETER_W_K
     N_SLOTS
 
 cdef enum:  # alignments of queries and keys; mode.py has the same list
@@ -32,7 +33,7 @@ cdef enum:  # alignments of queries and keys; mode.py has the same list
 
 cdef tuple NAMES = (
     "query", "key", "value", "out", "lse", "weights", "logits", "mask", "bias", "kv_lengths", "q_offset",
-    "alibi_slopes", "sinks",
+    "alibi_slopes", "sinks", "key_stats", "v", "w_q", "w_k",
 )
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
@@ -51,15 +52,20 @@ include "_library.pxi"
 
 @cython.final
 cdef class Plan:
-    """What a Mode fixes, checked once. ``alignment``: the enum above; -1 leaves a side of the window open."""
+    """What a Mode fixes, checked once. ``alignment``: the enum above; -1 leaves a side of the window open.
+
+    ``learnt``: the score as an object with arrays, or None.
+    """
 
     cdef int score, activation, combine, alignment
-    cdef double scale, softcap
-    cdef bint scale_by_dim, blhd, offset_allowed
-    cdef int64_t left, right
+    cdef double scale, softcap, sigmoid_bias, entmax_alpha, select_temperature
+    cdef bint scale_by_dim, blhd, offset_allowed, product, takes_sinks
+    cdef int64_t left, right, top_k, select_k
+    cdef object learnt
 
     def __init__(self, int score, int activation, int combine, scale, double softcap, int alignment,
-                 bint offset_allowed, int64_t left, int64_t right, bint blhd):
+                 bint offset_allowed, int64_t left, int64_t right, bint blhd, learnt, double sigmoid_bias,
+                 double entmax_alpha, int64_t top_k, int64_t select_k, double select_temperature):
         self.score, self.activation, self.combine = score, activation, combine
         self.scale_by_dim = scale is None
         self.scale = 1.0 if scale is None else scale
@@ -69,6 +75,11 @@ cdef class Plan:
         self.left = FOV_OPEN if left < 0 else left
         self.right = FOV_OPEN if right < 0 else right
         self.blhd = blhd
+        self.learnt = learnt
+        self.sigmoid_bias, self.entmax_alpha, self.top_k = sigmoid_bias, entmax_alpha, top_k
+        self.select_k, self.select_temperature = select_k, select_temperature
+        self.product = combine_names[combine] == "product"
+        self.takes_sinks = activation_names[activation] == "softmax"
 
     cdef void begin(self, Call *call, int stages) noexcept:
         memset(&call.args, 0, sizeof(fov_attention_args))
@@ -83,12 +94,21 @@ cdef class Plan:
         call.args.dtype = -1
         call.args.scale = 1.0
         call.args.window_left = call.args.window_right = FOV_OPEN
+        call.args.sigmoid_bias, call.args.entmax_alpha = self.sigmoid_bias, self.entmax_alpha
+        call.args.top_k, call.args.select_k = self.top_k, self.select_k
+        call.args.select_temperature = self.select_temperature
 
-    cdef void set_scale(self, Call *call) noexcept:
-        call.args.scale = self.scale
-        if self.scale_by_dim and call.args.head_dim > 0:
-            call.args.scale = 1.0 / sqrt(<double>call.args.head_dim)
-        call.args.softcap = self.softcap
+    cdef int set_score(self, Call *call) except -1:
+        """Scale and softcap, and the learnt arrays of the score, which query and key must fit."""
+        cdef fov_attention_args *a = &call.args
+        a.scale = self.scale
+        if self.scale_by_dim and a.head_dim > 0:
+            a.scale = 1.0 / sqrt(<double>a.head_dim)
+        a.softcap = self.softcap
+        if self.learnt is not None:
+            a.score_dim = self.learnt.check_sizes(a.n_q_heads, a.head_dim, a.key_dim)
+            place_parameters(call, self.learnt.parameters(F64 if a.dtype == FOV_F64 else F32))
+        return 0
 
     cdef int set_positions(self, Call *call, object kv_lengths, object q_offset) except -1:
         cdef fov_attention_args *a = &call.args
@@ -108,28 +128,29 @@ cdef class Plan:
 
     @cython.binding(False)  # a plain C method: a call is 0.15 us cheaper
     def attention(self, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                  bint return_lse, bint return_weights, out, num_threads):
+                  bint return_lse, bint return_weights, key_stats, out, num_threads):
         cdef Call call
         self.begin(&call, FOV_STAGE_ALL)
         try:
             return self.fused(&call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                              return_lse, return_weights, out, num_threads)
+                              return_lse, return_weights, key_stats, out, num_threads)
         finally:
             end(&call)
 
     cdef object fused(self, Call *call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths,
-                      q_offset, bint return_lse, bint return_weights, out, num_threads):
+                      q_offset, bint return_lse, bint return_weights, key_stats, out, num_threads):
         cdef fov_attention_args *a = &call.args
-        cdef object lse = None, weights = None
+        cdef object lse = None, weights = None, stats = None
+        cdef object real
         query, key, value = take(call, QUERY, query), take(call, KEY, key), take(call, VALUE, value)
         cdef object dtype = query.dtype
-        take_sizes(call, QUERY)
+        take_sizes(call, QUERY, self.learnt is not None)
         broadcast_batch(call)
-        check_sizes(call)
-        self.set_scale(call)
+        check_sizes(call, self.product)
+        self.set_score(call)
         self.set_positions(call, kv_lengths, q_offset)
         place(call, QUERY, &a.query, a.n_q_heads, a.q_len, a.head_dim, call.blhd)
-        place(call, KEY, &a.key, a.n_kv_heads, a.kv_len, a.head_dim, call.blhd)
+        place(call, KEY, &a.key, a.n_kv_heads, a.kv_len, a.key_dim, call.blhd)
         place(call, VALUE, &a.value, a.n_kv_heads, a.kv_len, a.value_dim, call.blhd)
         if mask is not None:
             if type(mask) is not ndarray or mask.dtype is not BOOL:
@@ -139,8 +160,12 @@ cdef class Plan:
             if type(bias) is not ndarray or code_of(bias.dtype) < 0:
                 bias = _validate.bias(bias)
             place_matrix(call, BIAS, &a.bias, bias, code_of(bias.dtype))
-        if (return_lse or sinks is not None) and not fov_activation_has_lse(self.activation):
-            _validate.refuse_lse("return_lse" if return_lse else "sinks", activation_names[self.activation])
+        if return_lse and not fov_activation_has_lse(self.activation):
+            _validate.refuse_lse(activation_names[self.activation])
+        if sinks is not None and not self.takes_sinks:
+            _validate.refuse_sinks(activation_names[self.activation])
+        if key_stats is not None:
+            a.key_stats_kind = _validate.key_stats(key_stats)
         if alibi_slopes is not None:
             acquire(call, ALIBI_SLOPES, _validate.per_head("alibi_slopes", alibi_slopes, a.n_q_heads))
             a.alibi_slopes = <const double *>call.buffers[ALIBI_SLOPES].buf
@@ -148,21 +173,30 @@ cdef class Plan:
             acquire(call, SINKS, _validate.per_head("sinks", sinks, a.n_q_heads))
             a.sinks = <const double *>call.buffers[SINKS].buf
 
-        cdef tuple shape = result_shape(call, a.value_dim, call.blhd)
+        cdef tuple shape = output_shape(call, self.product)
         if out is None:
             out = create(call, OUTPUT, shape, dtype)
         else:
             take_out(call, out, shape, dtype, (query, key, value, mask, bias))
-        place(call, OUTPUT, &a.output, a.n_q_heads, a.q_len, a.value_dim, call.blhd)
+        place_output(call, self.product)
+        if not (return_lse or return_weights or a.key_stats_kind):
+            run(call, num_threads)
+            return out
+        real = F64 if a.dtype == FOV_F64 else F32
         if return_lse:
-            lse = create(call, LSE, result_shape(call, 1, False)[:-1], F64 if a.dtype == FOV_F64 else F32)
+            lse = create(call, LSE, result_shape(call, 1, False)[:-1], real)
             place(call, LSE, &a.lse, a.n_q_heads, a.q_len, 1, False, 1)
             a.lse.dtype = FOV_F64 if a.dtype == FOV_F64 else FOV_F32
         if return_weights:
             weights = create(call, WEIGHTS, result_shape(call, a.kv_len, False), dtype)
             place(call, WEIGHTS, &a.weights, a.n_q_heads, a.q_len, a.kv_len)
+        if a.key_stats_kind:
+            stats = create(call, KEY_STATS, result_shape(call, a.kv_len, False)[:-2] + (a.kv_len,), real)
+            place(call, KEY_STATS, &a.key_stats, a.n_q_heads, a.kv_len, 1, False, 1)
+            a.key_stats.column_bytes, a.key_stats.row_bytes = a.key_stats.row_bytes, 0
+            a.key_stats.dtype = FOV_F64 if a.dtype == FOV_F64 else FOV_F32
         run(call, num_threads)
-        return AttentionResult(out, lse, weights) if return_lse or return_weights else out
+        return AttentionResult(out, lse, weights, stats)
 
     def scores(self, query, key, num_threads):
         """Logits (..., Hq, Lq, Lk)."""
@@ -171,13 +205,13 @@ cdef class Plan:
         self.begin(&call, FOV_STAGE_SCORE)
         try:
             query, key = take(&call, QUERY, query), take(&call, KEY, key)
-            take_sizes(&call, QUERY)
+            take_sizes(&call, QUERY, self.learnt is not None)
             broadcast_batch(&call)
             check_sizes(&call)
-            self.set_scale(&call)
+            self.set_score(&call)
             a.kv_lengths.value = a.kv_len
             place(&call, QUERY, &a.query, a.n_q_heads, a.q_len, a.head_dim, call.blhd)
-            place(&call, KEY, &a.key, a.n_kv_heads, a.kv_len, a.head_dim, call.blhd)
+            place(&call, KEY, &a.key, a.n_kv_heads, a.kv_len, a.key_dim, call.blhd)
             logits = create(&call, LOGITS, result_shape(&call, a.kv_len, False), query.dtype)
             place(&call, LOGITS, &a.logits, a.n_q_heads, a.q_len, a.kv_len)
             run(&call, num_threads)
@@ -215,12 +249,12 @@ cdef class Plan:
             weights, value = take(&call, WEIGHTS, weights), take(&call, VALUE, value)
             take_sizes(&call, WEIGHTS)
             broadcast_batch(&call)
-            check_sizes(&call)
+            check_sizes(&call, self.product)
             a.kv_lengths.value = a.kv_len
             place(&call, WEIGHTS, &a.weights, a.n_q_heads, a.q_len, a.kv_len)
             place(&call, VALUE, &a.value, a.n_kv_heads, a.kv_len, a.value_dim, call.blhd)
-            output = create(&call, OUTPUT, result_shape(&call, a.value_dim, call.blhd), value.dtype)
-            place(&call, OUTPUT, &a.output, a.n_q_heads, a.q_len, a.value_dim, call.blhd)
+            output = create(&call, OUTPUT, output_shape(&call, self.product), value.dtype)
+            place_output(&call, self.product)
             run(&call, num_threads)
             return output
         finally:

@@ -6,6 +6,8 @@ from typing import Any, TypedDict
 
 import numpy.typing as npt
 
+from foveate.stages import Activation, Combine, Score
+
 __all__ = ["AttentionOptions", "CallOptions"]
 
 
@@ -25,9 +27,9 @@ class CallOptions(TypedDict, total=False):
 class AttentionOptions(CallOptions, total=False):
     """Those and the options of the Mode itself."""
 
-    score: str
-    activation: str
-    combine: str
+    score: str | Score
+    activation: str | Activation
+    combine: str | Combine
     scale: float | None
     softcap: float | None
     causal: bool | str

@@ -23,6 +23,9 @@ class AttentionResult(NamedTuple):
     weights : ndarray or None
         The weights of every query on every key, (..., Hq, Lq, Lk) in every layout, in the dtype of the
         inputs. None unless ``return_weights=True``.
+    key_stats : ndarray or None
+        Sum or maximum over the queries of the weights of each key, (..., Hq, Lk) in every layout; float32,
+        float64 for float64 inputs. None unless ``key_stats="sum"`` or ``"max"``.
 
     Examples
     --------
@@ -38,3 +41,4 @@ class AttentionResult(NamedTuple):
     output: npt.NDArray[Any]
     lse: npt.NDArray[np.floating[Any]] | None = None
     weights: npt.NDArray[Any] | None = None
+    key_stats: npt.NDArray[np.floating[Any]] | None = None

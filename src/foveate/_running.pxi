@@ -39,15 +39,16 @@ cdef int check(fov_status status) except -1:
     raise _runtime.status_error(status, fov_status_message(status).decode())
 
 
-cdef int check_sizes(Call *call) except -1:
+cdef int check_sizes(Call *call, bint product=False) except -1:
     """No product of sizes may pass 2**63 bytes: broadcast views reach it without any memory."""
     cdef fov_attention_args *a = &call.args
     cdef int axis
-    cdef double batch = 8.0, widest = max(a.head_dim, a.value_dim, 1)
+    cdef double batch = 8.0, widest = max(a.head_dim, a.key_dim, a.value_dim, 1)
     for axis in range(a.n_batch_axes):
         batch *= call.batch_shape[axis]
     if (batch * a.n_q_heads * a.q_len * max(widest, <double>a.kv_len) >= 9.2e18
-            or batch * a.n_kv_heads * a.kv_len * widest >= 9.2e18):
+            or batch * a.n_kv_heads * a.kv_len * widest >= 9.2e18
+            or (product and batch * a.n_q_heads * a.q_len * a.kv_len * a.value_dim >= 9.2e18)):
         _validate.refuse_sizes(
             batch_of(call), a.n_q_heads, a.n_kv_heads, a.q_len, a.kv_len, a.head_dim, a.value_dim)
     return 0

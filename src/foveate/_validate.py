@@ -133,11 +133,12 @@ def num_threads(value: object) -> int:
 # ----- the options of a mode
 
 
-def choice(name: str, value: object, known: Sequence[str]) -> str:
-    """One of the known names; the nearest is offered for a wrong one."""
+def choice(name: str, value: object, known: Sequence[str], objects: str = "") -> str:
+    """One of the known names; the nearest is offered for a wrong one. ``objects``: what else is allowed."""
     names = ", ".join(map(repr, known))
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a name, one of {names}, got {value!r} ({type(value).__name__})")
+        came = f"{value!r} ({type(value).__name__})"
+        raise TypeError(f"{name} must be a name, one of {names}{objects}, got {came}")
     if value in known:
         return str(value)
     near = difflib.get_close_matches(value, known, n=1)
@@ -156,6 +157,15 @@ def real(name: str, value: object, what: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{name} must be {what}, got {value!r}")
     return number + 0.0  # -0.0 becomes 0.0: equal modes must compute the same bits
+
+
+def key_stats(value: object) -> int:
+    """The FOV_KEY_STATS of a name."""
+    if value is None:
+        return 0
+    if not isinstance(value, str):
+        raise TypeError(f"key_stats must be 'sum', 'max' or None, got {value!r} ({type(value).__name__})")
+    return ("sum", "max").index(choice("key_stats", value, ("sum", "max"))) + 1
 
 
 def causal(value: object) -> bool | str:
@@ -213,14 +223,16 @@ def refuse_broadcast(name: str, shape: Shape, target: Shape) -> NoReturn:
     raise ValueError(f"{name} must broadcast to {target}, got shape {shape}")
 
 
-def refuse_sizes_that_disagree(shapes: Sequence[tuple[str, Shape]], blhd: bool) -> NoReturn:
+def refuse_sizes_that_disagree(
+    shapes: Sequence[tuple[str, Shape]], blhd: bool, any_key_dim: bool = False
+) -> NoReturn:
     """Says which rule query, key and value (or weights and value) break; called when one is broken."""
     sizes = {name: _sizes(shape, blhd and name != "weights") for name, shape in shapes}
     first, last = ("query", "key") if "query" in sizes else ("weights", "value")
     heads, _, width = sizes[first]
     kv_heads, kv_len, head_dim = sizes[last]
     value_heads, value_len, _ = sizes.get("value", sizes[last])
-    if first == "query" and head_dim != width:
+    if first == "query" and head_dim != width and not any_key_dim:
         text = f"key must have the head_dim of query, {width}, got {head_dim}"
     elif first == "weights" and kv_len != width:
         text = f"value must have a row for each key of weights, {width}, got {kv_len}"
@@ -261,10 +273,12 @@ def refuse_q_offset(unbounded: bool) -> NoReturn:
     raise ValueError(f"q_offset must come with causal=True or a window alone, got it with {got}")
 
 
-def refuse_lse(name: str, activation: str) -> NoReturn:
-    raise ValueError(
-        f"{name} must come with an activation that has a denominator (softmax), got {activation!r}"
-    )
+def refuse_lse(activation: str) -> NoReturn:
+    raise ValueError(f"return_lse must come with activation 'softmax' or 'softmax1', got {activation!r}")
+
+
+def refuse_sinks(activation: str) -> NoReturn:
+    raise ValueError(f"sinks must come with activation 'softmax', got {activation!r}")
 
 
 # ----- out=

@@ -12,6 +12,7 @@ from foveate import _validate
 from foveate._options import AttentionOptions
 from foveate._result import AttentionResult
 from foveate.mode import Mode
+from foveate.stages import Activation, Additive, Bilinear, Combine, Score
 
 __all__ = ["activate", "attention", "combine", "scores"]
 
@@ -20,12 +21,16 @@ _PLAN, _SCORE, _ACTIVATION = _DEFAULT._plan, _DEFAULT.score, _DEFAULT.activation
 _COMBINE, _LAYOUT = _DEFAULT.combine, _DEFAULT.layout
 
 
-@lru_cache(maxsize=256, typed=True)
-def _cached(
+def _make(
     score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, layout: Any, *sides: Any
 ) -> Mode:
     """``sides`` of the window are spread out: ``typed`` tells 1 from 1.0 and True, but not in a tuple."""
     return Mode(score, activation, combine, scale, softcap, causal, sides or None, layout)
+
+
+_HOLD_ARRAYS = (Additive, Bilinear)
+_cached = lru_cache(maxsize=256, typed=True)(_make)
+_cached_with_arrays = lru_cache(maxsize=8, typed=True)(_make)  # a cache keeps the arrays alive
 
 
 def _mode(
@@ -33,8 +38,9 @@ def _mode(
 ) -> Mode:
     """The Mode of these options, from the cache where they can be hashed."""
     if window is None or (type(window) is tuple and window):
+        cached = _cached_with_arrays if isinstance(score, _HOLD_ARRAYS) else _cached
         try:
-            return _cached(score, activation, combine, scale, softcap, causal, layout, *(window or ()))
+            return cached(score, activation, combine, scale, softcap, causal, layout, *(window or ()))
         except TypeError:  # unhashable, or refused: the same words below, without this line in the traceback
             pass
     return Mode(score, activation, combine, scale, softcap, causal, window, layout)
@@ -48,6 +54,7 @@ def attention(
     *,
     return_lse: Literal[False] = False,
     return_weights: Literal[False] = False,
+    key_stats: None = None,
     **options: Unpack[AttentionOptions],
 ) -> npt.NDArray[Any]: ...
 
@@ -60,6 +67,7 @@ def attention(
     *,
     return_lse: Literal[True],
     return_weights: bool = False,
+    key_stats: str | None = None,
     **options: Unpack[AttentionOptions],
 ) -> AttentionResult: ...
 
@@ -72,6 +80,20 @@ def attention(
     *,
     return_lse: bool = False,
     return_weights: Literal[True],
+    key_stats: str | None = None,
+    **options: Unpack[AttentionOptions],
+) -> AttentionResult: ...
+
+
+@overload
+def attention(
+    query: npt.ArrayLike,
+    key: npt.ArrayLike,
+    value: npt.ArrayLike,
+    *,
+    return_lse: bool = False,
+    return_weights: bool = False,
+    key_stats: str,
     **options: Unpack[AttentionOptions],
 ) -> AttentionResult: ...
 
@@ -84,6 +106,7 @@ def attention(
     *,
     return_lse: bool,
     return_weights: bool,
+    key_stats: str | None,
     **options: Unpack[AttentionOptions],
 ) -> npt.NDArray[Any] | AttentionResult: ...
 
@@ -93,9 +116,9 @@ def attention(
     key: npt.ArrayLike,
     value: npt.ArrayLike,
     *,
-    score: str = "scaled_dot",
-    activation: str = "softmax",
-    combine: str = "weighted_sum",
+    score: str | Score = "scaled_dot",
+    activation: str | Activation = "softmax",
+    combine: str | Combine = "weighted_sum",
     scale: float | None = None,
     softcap: float | None = None,
     causal: bool | str = False,
@@ -109,6 +132,7 @@ def attention(
     q_offset: npt.ArrayLike | None = None,
     return_lse: bool = False,
     return_weights: bool = False,
+    key_stats: str | None = None,
     out: npt.NDArray[Any] | None = None,
     num_threads: int | None = None,
 ) -> npt.NDArray[Any] | AttentionResult:
@@ -125,10 +149,11 @@ def attention(
         A 2-D array is one head, and with three of them the result is 2-D.
     key : array_like, (..., Hkv, Lk, D)
         Hq is a multiple of Hkv; query head h reads key head ``h // (Hq // Hkv)``. The leading (batch) axes
-        of query, key and value broadcast together.
+        of query, key and value broadcast together. `Bilinear`, and `Additive` with projections, take keys of
+        another head_dim than that of query.
     value : array_like, (..., Hkv, Lk, Dv)
         The values; Dv may differ from D.
-    score, activation, combine : str
+    score, activation, combine : str or stage object
         The three choices of the mode, see `Mode`.
     scale, softcap, causal, window, layout
         The other options of the mode, see `Mode`.
@@ -139,14 +164,18 @@ def attention(
     alibi_slopes : array_like, (Hq,), optional
         Adds ``slope * (j - (i + q_offset))`` to the logit of query i and key j.
     sinks : array_like, (Hq,), optional
-        One more logit per row that has no value: it counts in the denominator and in lse. Softmax only.
+        One more logit per row that has no value: it counts in the denominator and in lse. "softmax" only.
     kv_lengths : int or array_like of ints, optional
         How many keys there are, 0 to Lk; broadcasts to the batch axes. Keys beyond do not exist.
     q_offset : int or array_like of ints, optional
         Query i stands at key position i + q_offset (may be negative); broadcasts to the batch axes. Goes
         with ``causal=True`` or a window alone.
     return_lse, return_weights : bool, default False
-        Return an `AttentionResult` with the log-sum-exp of each row (softmax), and with the weights.
+        Return an `AttentionResult` with the log-sum-exp of each row ("softmax" and "softmax1" only), and with
+        the weights that the activation makes.
+    key_stats : {"sum", "max"}, optional
+        Return an `AttentionResult` with the sum or the maximum over the queries of the weights of each key,
+        (..., Hq, Lk): 0 where no query attends it, NaN where one of its weights is.
     out : ndarray, optional
         Where the output is written: shape and dtype of the result, any strides, overlapping no input.
         After an error it is as it was.
@@ -156,9 +185,10 @@ def attention(
     Returns
     -------
     ndarray or AttentionResult
-        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``, in the dtype of the inputs. A row
-        that attends no key is 0 (its lse is -inf, or the sink), and what stands in masked keys never
-        reaches the result, NaN included.
+        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``, in the dtype of the inputs. With the
+        combine "product" (..., Hq, Lq, Lk, Dv), or (..., Lq, Hq, Lk, Dv). A row that attends no key is 0 (its
+        lse is -inf, the sink, or 0 for "softmax1"), and what stands in masked keys never reaches the result,
+        NaN included.
 
     Raises
     ------
@@ -197,7 +227,7 @@ def attention(
         plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
     return plan.attention(
         query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-        return_lse, return_weights, out, num_threads,
+        return_lse, return_weights, key_stats, out, num_threads,
     )  # fmt: skip
 
 
@@ -205,7 +235,7 @@ def scores(
     query: npt.ArrayLike,
     key: npt.ArrayLike,
     *,
-    score: str = "scaled_dot",
+    score: str | Score = "scaled_dot",
     scale: float | None = None,
     softcap: float | None = None,
     layout: str = "bhld",
@@ -245,7 +275,7 @@ def scores(
 
 def activate(
     logits: npt.ArrayLike,
-    activation: str = "softmax",
+    activation: str | Activation = "softmax",
     *,
     mask: npt.ArrayLike | None = None,
     axis: int = -1,
@@ -257,7 +287,7 @@ def activate(
     ----------
     logits : array_like
         Any shape with at least one axis; float32, float64, float16 or bfloat16. -inf is masked.
-    activation : str, default "softmax"
+    activation : str or stage object, default "softmax"
         As in `Mode`.
     mask : array_like of bool, optional
         True = attend; broadcasts to the shape of ``logits``.
@@ -312,7 +342,7 @@ def activate(
 def combine(
     weights: npt.ArrayLike,
     value: npt.ArrayLike,
-    combine: str = "weighted_sum",
+    combine: str | Combine = "weighted_sum",
     *,
     layout: str = "bhld",
     num_threads: int | None = None,
@@ -325,7 +355,7 @@ def combine(
         In this order of axes whatever the layout. A value whose weight is 0 is left out, even if it is NaN.
     value : array_like, (..., Hkv, Lk, Dv)
         The values, of the dtype of ``weights``; (..., Lk, Hkv, Dv) for ``layout="blhd"``.
-    combine : str, default "weighted_sum"
+    combine : str or stage object, default "weighted_sum"
         As in `Mode`.
     layout : str, default "bhld"
         Order of the axes of value and output.
@@ -335,7 +365,8 @@ def combine(
     Returns
     -------
     ndarray
-        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``; (Lq, Dv) when both are 2-D.
+        (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) for ``layout="blhd"``; (Lq, Dv) when both are 2-D. With
+        "product" an axis Lk comes before Dv.
 
     Raises
     ------

@@ -38,6 +38,15 @@ cdef extern from "foveate/foveate.h" nogil:
         const int64_t *batch_bytes
         int64_t value
 
+    ctypedef struct fov_parameter:
+        const void *data
+        int64_t head_elements, row_elements
+
+    enum:
+        FOV_KEY_STATS_NONE
+        FOV_KEY_STATS_SUM
+        FOV_KEY_STATS_MAX
+
     ctypedef struct fov_stats:
         int64_t tiles_computed
         int64_t tiles_dead
@@ -60,6 +69,17 @@ cdef extern from "foveate/foveate.h" nogil:
         const double *sinks
         const double *alibi_slopes
         fov_stats *stats
+        int64_t key_dim
+        int64_t score_dim
+        fov_parameter score_w_q, score_w_k, score_v
+        double sigmoid_bias
+        double entmax_alpha
+        int64_t top_k
+        int64_t select_k
+        double select_temperature
+        int64_t output_key_bytes
+        int32_t key_stats_kind
+        fov_array key_stats
 
     fov_status fov_workspace_size(const fov_attention_args *args, size_t *size) noexcept
     fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size) noexcept

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Literal, Unpack, overload
 
 import numpy.typing as npt
 
-from foveate import _core, _validate
+from foveate import _core, _validate, stages
 from foveate._options import CallOptions
 from foveate._result import AttentionResult
 
 __all__ = ["Mode"]
 
+_NAMES: dict[str, tuple[str, ...]] = {
+    "score": _core.score_names,
+    "activation": _core.activation_names,
+    "combine": _core.combine_names,
+}
+_MOST = 2**62  # keys: more than there can be
 _UNBOUNDED, _EQUAL_LENGTHS, _TOP_LEFT, _BOTTOM_RIGHT = range(4)  # Alignment in _core.pyx
+
+
+def _index(kind: str, stage: object) -> int:
+    """The kernel's place in its list; refuses what is none."""
+    return _NAMES[kind].index(stages.kernel_of(kind, stage, _NAMES[kind]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,16 +35,21 @@ class Mode:
 
     ``foveate.attention(q, k, v, activation="sigmoid", mask=m)`` is exactly
     ``Mode(activation="sigmoid")(q, k, v, mask=m)``. A Mode is checked when it is made, so that its calls
-    only check arrays. Modes are frozen, compare and hash by their options, and can be pickled.
+    only check arrays. Modes are frozen, compare and hash by their options (stage objects that hold arrays by
+    identity), and can be pickled.
 
     Parameters
     ----------
-    score : str, default "scaled_dot"
-        How a query and a key make a logit: "dot" or "scaled_dot".
-    activation : str, default "softmax"
-        How logits become weights: "softmax" or "sigmoid".
-    combine : str, default "weighted_sum"
-        How weights and values make the output: "weighted_sum".
+    score : str or stage object, default "scaled_dot"
+        How a query and a key make a logit: "dot", "scaled_dot", "additive" or `Additive`, "cosine" or
+        `Cosine`; "bilinear" only as `Bilinear` with its matrix.
+    activation : str or stage object, default "softmax"
+        How logits become weights. Normalised: "softmax", "softmax1" (one more logit of 0). Each key by
+        itself: "sigmoid" or `Sigmoid`, "relu", "relu2", "tanh", "identity". Normalised with exact zeros:
+        "sparsemax", "entmax15"; "entmax" only as `Entmax` and "topk" only as `TopK`.
+    combine : str or stage object, default "weighted_sum"
+        How weights and values make the output: "weighted_sum"; "product", each weight times its value, not
+        summed, one more axis (..., Lq, Lk, Dv); "select" only as `Select`, the sum over the largest weights.
     scale : float, optional
         Multiplies the score; replaces the default, which is ``head_dim ** -0.5`` for "scaled_dot" (1 where
         head_dim is 0) and 1 for every other score.
@@ -54,7 +71,8 @@ class Mode:
     TypeError
         An option has the wrong type.
     ValueError
-        An option is out of range, or an unknown name; the message lists the known names.
+        An option is out of range, an unknown name (the message lists the known ones), or a bare name that
+        needs a parameter.
 
     Examples
     --------
@@ -67,9 +85,9 @@ class Mode:
     (3, 3)
     """
 
-    score: str = "scaled_dot"
-    activation: str = "softmax"
-    combine: str = "weighted_sum"
+    score: str | stages.Score = "scaled_dot"
+    activation: str | stages.Activation = "softmax"
+    combine: str | stages.Combine = "weighted_sum"
     scale: float | None = None
     softcap: float | None = None
     causal: bool | str = False
@@ -77,10 +95,9 @@ class Mode:
     layout: str = "bhld"
 
     def __post_init__(self) -> None:
+        for kind in _NAMES:
+            _index(kind, getattr(self, kind))
         checked: dict[str, Any] = {
-            "score": _validate.choice("score", self.score, _core.score_names),
-            "activation": _validate.choice("activation", self.activation, _core.activation_names),
-            "combine": _validate.choice("combine", self.combine, _core.combine_names),
             "causal": _validate.causal(self.causal),
             "window": _validate.window(self.window),
             "layout": _validate.choice("layout", self.layout, ("bhld", "blhd")),
@@ -93,6 +110,11 @@ class Mode:
                 raise ValueError(f"softcap must be > 0, or None for no cap, got {self.softcap!r}")
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if isinstance(self.score, stages.Cosine) and math.isinf((self.scale or 1.0) / self.score.temperature):
+            raise ValueError(
+                "score: temperature must be such that scale / temperature is finite, "
+                f"got temperature {self.score.temperature!r} and scale {self.scale!r}"
+            )
 
     @cached_property
     def _plan(self) -> _core.Plan:
@@ -103,11 +125,14 @@ class Mode:
             alignment = _TOP_LEFT if self.causal == "top_left" else _BOTTOM_RIGHT
         else:
             alignment = _EQUAL_LENGTHS if self.causal or self.window is not None else _UNBOUNDED
-        scale = 1.0 if self.scale is None and self.score != "scaled_dot" else self.scale
+        score, activation, combine = self.score, self.activation, self.combine
+        scale = 1.0 if self.scale is None and score != "scaled_dot" else self.scale
+        if isinstance(score, stages.Cosine) and scale is not None:
+            scale /= score.temperature
         return _core.Plan(
-            _core.score_names.index(self.score),
-            _core.activation_names.index(self.activation),
-            _core.combine_names.index(self.combine),
+            _index("score", score),
+            _index("activation", activation),
+            _index("combine", combine),
             scale,
             self.softcap or 0.0,
             alignment,
@@ -115,6 +140,12 @@ class Mode:
             _validate.window_side(left),
             _validate.window_side(right),
             self.layout == "blhd",
+            score if isinstance(score, stages.Additive | stages.Bilinear) else None,
+            activation.bias if isinstance(activation, stages.Sigmoid) else 0.0,
+            activation.alpha if isinstance(activation, stages.Entmax) else 0.0,
+            min(activation.k, _MOST) if isinstance(activation, stages.TopK) else 0,
+            min(combine.k, _MOST) if isinstance(combine, stages.Select) else 0,
+            combine.temperature if isinstance(combine, stages.Select) else 0.0,
         )
 
     @overload
@@ -126,6 +157,7 @@ class Mode:
         *,
         return_lse: Literal[False] = False,
         return_weights: Literal[False] = False,
+        key_stats: None = None,
         **options: Unpack[CallOptions],
     ) -> npt.NDArray[Any]: ...
 
@@ -138,6 +170,7 @@ class Mode:
         *,
         return_lse: Literal[True],
         return_weights: bool = False,
+        key_stats: str | None = None,
         **options: Unpack[CallOptions],
     ) -> AttentionResult: ...
 
@@ -150,6 +183,20 @@ class Mode:
         *,
         return_lse: bool = False,
         return_weights: Literal[True],
+        key_stats: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> AttentionResult: ...
+
+    @overload
+    def __call__(
+        self,
+        query: npt.ArrayLike,
+        key: npt.ArrayLike,
+        value: npt.ArrayLike,
+        *,
+        return_lse: bool = False,
+        return_weights: bool = False,
+        key_stats: str,
         **options: Unpack[CallOptions],
     ) -> AttentionResult: ...
 
@@ -162,6 +209,7 @@ class Mode:
         *,
         return_lse: bool,
         return_weights: bool,
+        key_stats: str | None,
         **options: Unpack[CallOptions],
     ) -> npt.NDArray[Any] | AttentionResult: ...
 
@@ -179,6 +227,7 @@ class Mode:
         q_offset: npt.ArrayLike | None = None,
         return_lse: bool = False,
         return_weights: bool = False,
+        key_stats: str | None = None,
         out: npt.NDArray[Any] | None = None,
         num_threads: int | None = None,
     ) -> npt.NDArray[Any] | AttentionResult:
@@ -193,7 +242,7 @@ class Mode:
         """
         return self._plan.attention(
             query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-            return_lse, return_weights, out, num_threads,
+            return_lse, return_weights, key_stats, out, num_threads,
         )  # fmt: skip
 
     def __repr__(self) -> str:

@@ -3,40 +3,40 @@ r"""Attention in plain float64 NumPy: the specification that the compiled kernel
 Nothing here is tiled, fused or fast; the whole matrix of logits exists. For one head and one query row q
 at key position p = i + q_offset, with keys k_j and values v_j::
 
-    s_j = q . k_j                       dot; scaled_dot is the same with scale = 1 / sqrt(D)     [1]
-    x_j = scale * s_j
-    x_j = c * tanh(x_j / c)             softcap c                                                [2]
-    x_j = x_j + bias_j + m_h * (j - p)  bias, and ALiBi with slope m_h of head h                 [3]
+    s_j = score(q, k_j)                 for scores, activations, combines: reference_stages.py
+    x_j = scale * s_j                   scale = 1 / sqrt(D) for scaled_dot if not given, 1 for the others
+    x_j = c * tanh(x_j / c)             softcap c                                                [1]
+    x_j = x_j + bias_j + m_h * (j - p)  bias, and ALiBi with slope m_h of head h                 [2]
     x_j = -inf                          where the key is masked
-    w_j = exp(x_j - lse)                softmax, lse = log(exp(sink_h) + sum_j exp(x_j))         [1, 4]
-    w_j = 1 / (1 + exp(-x_j))           sigmoid, each weight by itself                           [5]
-    o   = sum_j w_j v_j                 weighted_sum
+    w   = activation(x)                 softmax: w_j = exp(x_j - lse),
+                                                 lse = log(exp(sink_h) + sum_j exp(x_j))         [3]
+    o   = combine(w, v)                 weighted_sum: sum_j w_j v_j
 
-Head h of the query reads head h // group_size of key and value [6]. A key is masked where ``mask`` is
+Head h of the query reads head h // group_size of key and value [4]. A key is masked where ``mask`` is
 False, ``bias`` is -inf, j >= kv_length, j > p under causal, or j lies outside [p - left, p + right] of the
 window. A logit of -inf is masked whatever put it there: its weight is 0 and its value is left out, even
-when key or value is NaN or infinite. A row that attends no key has output 0 and lse = sink, or -inf
-without a sink. An attended NaN makes that row NaN and no other.
+when key or value is NaN or infinite; so is the value of a weight of exactly 0 of the activations with exact
+zeros. A row that attends no key has output 0 and lse = sink, -inf without a sink, 0 for softmax1. An attended
+NaN makes that row NaN and no other, and all its attended weights where they depend on each other.
 
 References
 ----------
-.. [1] Vaswani et al., "Attention Is All You Need", 2017, section 3.2.1.
-.. [2] Gemma Team, "Gemma 2: Improving Open Language Models at a Practical Size", 2024, section 2.
-.. [3] Press, Smith, Lewis, "Train Short, Test Long: Attention with Linear Biases Enables Input Length
+.. [1] Gemma Team, "Gemma 2: Improving Open Language Models at a Practical Size", 2024, section 2.
+.. [2] Press, Smith, Lewis, "Train Short, Test Long: Attention with Linear Biases Enables Input Length
        Extrapolation", 2022.
-.. [4] Xiao et al., "Efficient Streaming Language Models with Attention Sinks", 2024; here the sink is a
+.. [3] Xiao et al., "Efficient Streaming Language Models with Attention Sinks", 2024; here the sink is a
        logit per head without a key or a value. Without sinks exp(sink_h) is 0.
-.. [5] Ramapuram et al., "Theory, Analysis, and Best Practices for Sigmoid Self-Attention", 2024; the
-       paper's bias -log(n) is left to ``bias``.
-.. [6] Ainslie et al., "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head
+.. [4] Ainslie et al., "GQA: Training Generalized Multi-Query Transformer Models from Multi-Head
        Checkpoints", 2023.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from foveate.reference_stages import ACTIVATIONS, COMBINES, DEFAULTS, EXACT_ZEROS, LSE, SCORES
+from foveate.stages import Activation, Combine, Score, kernel_of
 
 __all__ = ["ACTIVATIONS", "COMBINES", "SCORES", "Result", "activate", "attention", "combine", "scores"]
 
@@ -45,57 +45,18 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Result(NamedTuple):
-    """What ``attention`` returns when lse or weights are asked for; None is what was not asked for."""
+    """What ``attention`` returns when more than the output is asked for; None is what was not asked for."""
 
     output: Array
     lse: Array | None
     weights: Array | None
+    key_stats: Array | None = None
 
 
-# ----- stages: query (..., H, Lq, D), key (..., H, Lk, D), value (..., H, Lk, Dv), heads already repeated
-
-
-def _dot(query: Array, key: Array) -> Array:
-    return np.asarray(query @ np.swapaxes(key, -1, -2))
-
-
-def _softmax(logits: Array, sinks: Array | None = None) -> tuple[Array, Array | None]:
-    """Weights of the rows along the last axis, and lse; ``sinks`` broadcasts to the rows."""
-    sink = np.asarray(-np.inf if sinks is None else sinks)
-    row_max = np.maximum(np.max(logits, axis=-1, initial=-np.inf), sink)
-    shift = np.where(np.isneginf(row_max), 0.0, row_max)  # -inf - -inf would be NaN
-    exps = np.exp(logits - shift[..., None])
-    row_sum = np.sum(exps, axis=-1) + np.exp(sink - shift)
-    weights = np.where(np.isneginf(logits), 0.0, exps / row_sum[..., None])
-    return weights, shift + np.log(row_sum)
-
-
-def _sigmoid(logits: Array, sinks: Array | None = None) -> tuple[Array, Array | None]:
-    if sinks is not None:
-        raise ValueError("sinks: only softmax has a denominator, activation is 'sigmoid'")
-    return 1.0 / (1.0 + np.exp(-logits)), None
-
-
-def _weighted_sum(weights: Array, value: Array, attended: Bools) -> Array:
-    """Sum of w_j v_j over the attended keys: masked values are left out, for 0 * NaN would be NaN."""
-    finite = np.isfinite(value)
-    output = weights @ np.where(finite, value, 0.0)
-    others = np.where(finite, 0.0, value)
-    for j in np.unique(np.nonzero(~finite)[-2]):
-        terms = weights[..., j, None] * others[..., j, None, :]
-        output = output + np.where(attended[..., j, None], terms, 0.0)
-    return np.asarray(output)
-
-
-#: name -> (query, key) -> logits, before the scale.
-SCORES: dict[str, Callable[[Array, Array], Array]] = {"dot": _dot, "scaled_dot": _dot}
-#: name -> (logits, sinks) -> (weights, lse or None), along the last axis.
-ACTIVATIONS: dict[str, Callable[[Array, Array | None], tuple[Array, Array | None]]] = {
-    "softmax": _softmax,
-    "sigmoid": _sigmoid,
-}
-#: name -> (weights, value, attended) -> output.
-COMBINES: dict[str, Callable[[Array, Array, Bools], Array]] = {"weighted_sum": _weighted_sum}
+def _stage(kind: str, stage: object, known: dict[str, Any]) -> tuple[str, Any]:
+    """(name, stage object or None) of a name or an object."""
+    name = kernel_of(kind, stage, tuple(known))
+    return name, DEFAULTS.get(name) if isinstance(stage, str) else stage
 
 
 # ----- shapes and positions
@@ -115,10 +76,15 @@ def _repeat_heads(array: Array, n_q_heads: int) -> Array:
     return np.repeat(array, n_q_heads // n_kv_heads if n_kv_heads else 1, axis=-3)
 
 
-def _scaled_scores(query: Array, key: Array, score: str, scale: float | None, softcap: float | None) -> Array:
+def _scaled_scores(
+    query: Array, key: Array, score: str | Score, scale: float | None, softcap: float | None
+) -> Array:
+    name, stage = _stage("score", score, SCORES)
+    if name in ("additive", "bilinear"):
+        stage.check_sizes(query.shape[-3], query.shape[-1], key.shape[-1])
     if scale is None:
-        scale = max(query.shape[-1], 1) ** -0.5 if score == "scaled_dot" else 1.0
-    logits = SCORES[score](query, _repeat_heads(key, query.shape[-3])) * scale
+        scale = max(query.shape[-1], 1) ** -0.5 if name == "scaled_dot" else 1.0
+    logits = SCORES[name](query, _repeat_heads(key, query.shape[-3]), stage) * scale
     return logits if softcap is None else softcap * np.tanh(logits / softcap)
 
 
@@ -162,6 +128,22 @@ def _attended(
     return seen
 
 
+def _swap_heads(output: Array, combine: str) -> Array:
+    """(..., Hq, Lq, Dv) as (..., Lq, Hq, Dv), and likewise with the axis Lk of a product."""
+    return np.swapaxes(output, -4, -3) if combine == "product" else np.swapaxes(output, -3, -2)
+
+
+def _key_stats(weights: Array, kind: str | None) -> Array | None:
+    """(..., Hq, Lk): totals of the weights of each key over the queries; 0 where there is no query."""
+    if kind is None:
+        return None
+    if kind not in ("sum", "max"):
+        raise ValueError(f"key_stats must be 'sum', 'max' or None, got {kind!r}")
+    if kind == "sum" or weights.shape[-2] == 0:
+        return np.asarray(np.sum(weights, axis=-2))
+    return np.asarray(np.max(weights, axis=-2))
+
+
 # ----- the public functions
 
 
@@ -170,9 +152,9 @@ def attention(
     key: npt.ArrayLike,
     value: npt.ArrayLike,
     *,
-    score: str = "scaled_dot",
-    activation: str = "softmax",
-    combine: str = "weighted_sum",
+    score: str | Score = "scaled_dot",
+    activation: str | Activation = "softmax",
+    combine: str | Combine = "weighted_sum",
     scale: float | None = None,
     softcap: float | None = None,
     causal: bool | str = False,
@@ -186,6 +168,7 @@ def attention(
     q_offset: npt.ArrayLike | None = None,
     return_lse: bool = False,
     return_weights: bool = False,
+    key_stats: str | None = None,
     out: npt.NDArray[np.generic] | None = None,
     num_threads: int | None = None,
 ) -> Array | Result:
@@ -197,8 +180,9 @@ def attention(
     -------
     ndarray or Result
         Output of shape (..., Hq, Lq, Dv), or (..., Lq, Hq, Dv) with ``layout="blhd"``, in float64; ``out``
-        itself where it was given. A `Result` when ``return_lse`` or ``return_weights`` is set, with lse
-        (..., Hq, Lq) and weights (..., Hq, Lq, Lk).
+        itself where it was given. With the combine "product" (..., Hq, Lq, Lk, Dv) or (..., Lq, Hq, Lk, Dv).
+        A `Result` when ``return_lse``, ``return_weights`` or ``key_stats`` is set, with lse (..., Hq, Lq),
+        weights (..., Hq, Lq, Lk) and key_stats (..., Hq, Lk).
 
     Raises
     ------
@@ -233,30 +217,44 @@ def attention(
             logits = logits + np.asarray(alibi_slopes).astype(np.float64)[:, None, None] * distances
         logits = np.where(attended, logits, -np.inf)
 
-        row_sinks = None if sinks is None else np.asarray(sinks).astype(np.float64)[:, None]
-        weights, lse = ACTIVATIONS[activation](logits, row_sinks)
-        if return_lse and lse is None:
-            raise ValueError(f"return_lse: activation {activation!r} has no lse")
-        output = COMBINES[combine](weights, _repeat_heads(v, q.shape[-3]), ~np.isneginf(logits))
+        name, stage = _stage("activation", activation, ACTIVATIONS)
+        if return_lse and name not in LSE:
+            raise ValueError(f"return_lse: activation {name!r} has no lse")
+        if sinks is not None and name != "softmax":
+            raise ValueError(f"sinks: only softmax takes them, activation is {name!r}")
+        if sinks is not None:  # one more logit per row, whose weight goes nowhere
+            row_sinks = np.asarray(sinks).astype(np.float64)[:, None, None]
+            logits = np.concatenate([logits, np.broadcast_to(row_sinks, (*logits.shape[:-1], 1))], axis=-1)
+        weights = ACTIVATIONS[name](logits, stage)
+        lse = LSE[name](logits) if return_lse else None
+        if sinks is not None:
+            logits, weights = logits[..., :-1], weights[..., :-1]
+        seen = ~np.isneginf(logits)
+        if name in EXACT_ZEROS:
+            seen = seen & (weights != 0.0)
+        kind, stage = _stage("combine", combine, COMBINES)
+        output = COMBINES[kind](weights, _repeat_heads(v, q.shape[-3]), seen, stage)
+        stats = _key_stats(weights, key_stats)
 
     if one_head:
-        output, weights, lse = output[0], weights[0], None if lse is None else lse[0]
+        output, weights = output[0], weights[0]
+        lse, stats = (None if array is None else array[0] for array in (lse, stats))
     elif layout == "blhd":
-        output = np.swapaxes(output, -3, -2)
+        output = _swap_heads(output, kind)
     if out is not None:
         with np.errstate(all="ignore"):
             out[...] = output.astype(out.dtype)
         output = out  # type: ignore[assignment]
-    if not (return_lse or return_weights):
+    if not (return_lse or return_weights or key_stats):
         return output
-    return Result(output, lse if return_lse else None, weights if return_weights else None)
+    return Result(output, lse, weights if return_weights else None, stats)
 
 
 def scores(
     query: npt.ArrayLike,
     key: npt.ArrayLike,
     *,
-    score: str = "scaled_dot",
+    score: str | Score = "scaled_dot",
     scale: float | None = None,
     softcap: float | None = None,
     layout: str = "bhld",
@@ -278,7 +276,7 @@ def scores(
 
 def activate(
     logits: npt.ArrayLike,
-    activation: str = "softmax",
+    activation: str | Activation = "softmax",
     *,
     mask: npt.ArrayLike | None = None,
     axis: int = -1,
@@ -295,14 +293,15 @@ def activate(
     wide = np.asarray(logits).astype(np.float64)
     with np.errstate(all="ignore"):
         wide = wide if mask is None else np.where(np.asarray(mask), wide, -np.inf)
-        weights, _ = ACTIVATIONS[activation](np.moveaxis(wide, axis, -1), None)
+        name, stage = _stage("activation", activation, ACTIVATIONS)
+        weights = ACTIVATIONS[name](np.moveaxis(wide, axis, -1), stage)
     return np.moveaxis(weights, -1, axis)
 
 
 def combine(
     weights: npt.ArrayLike,
     value: npt.ArrayLike,
-    combine: str = "weighted_sum",
+    combine: str | Combine = "weighted_sum",
     *,
     layout: str = "bhld",
     num_threads: int | None = None,
@@ -317,7 +316,8 @@ def combine(
     """
     w, v = _heads_first(weights, "bhld"), _heads_first(value, layout)
     with np.errstate(all="ignore"):
-        output = COMBINES[combine](w, _repeat_heads(v, w.shape[-3]), w != 0.0)
+        name, stage = _stage("combine", combine, COMBINES)
+        output = COMBINES[name](w, _repeat_heads(v, w.shape[-3]), w != 0.0, stage)
     if np.ndim(weights) == np.ndim(value) == 2:
         return np.asarray(output[0])
-    return output if layout == "bhld" else np.swapaxes(output, -3, -2)
+    return output if layout == "bhld" else _swap_heads(output, name)

@@ -4,12 +4,13 @@ import copy
 import dataclasses
 import inspect
 import pickle
+from itertools import product
 
 import numpy as np
 import pytest
 
 import foveate
-from foveate import Mode
+from foveate import Additive, Bilinear, Cosine, Entmax, Mode, Select, Sigmoid, TopK
 from foveate._options import AttentionOptions, CallOptions
 
 MODES = {
@@ -19,6 +20,13 @@ MODES = {
     "Mode(softcap=30.0, causal=True)": Mode(softcap=30, causal=True),
     "Mode(causal='bottom_right', window=(7, 0))": Mode(causal="bottom_right", window=[7, 0]),
     "Mode(window=(None, 3), layout='blhd')": Mode(window=(None, 3), layout="blhd"),
+    "Mode(score='additive', activation='sparsemax')": Mode("additive", "sparsemax"),
+    "Mode(score=Cosine(temperature=0.1), activation=Entmax(alpha=1.25))": Mode(Cosine(0.1), Entmax(1.25)),
+    "Mode(score=Additive(), activation=Sigmoid(bias=-3.0))": Mode(Additive(), Sigmoid(-3)),
+    "Mode(activation=TopK(k=2), combine=Select(k=1, temperature=0.5))": Mode(
+        activation=TopK(2), combine=Select(1, temperature=0.5)
+    ),
+    "Mode(activation='softmax1', combine='product')": Mode(activation="softmax1", combine="product"),
 }
 
 
@@ -49,6 +57,16 @@ def test_copies_compute_the_same(text):
         np.testing.assert_array_equal(twin(x, x, x), expected)
 
 
+def test_modes_with_arrays_compare_by_the_array():
+    x = np.random.default_rng(0).standard_normal((2, 4, 4, 8))
+    mode = Mode(Bilinear(np.random.default_rng(1).standard_normal((8, 8))), "relu")
+    twin = pickle.loads(pickle.dumps(mode))
+    assert twin != mode
+    assert copy.deepcopy(mode) == mode == dataclasses.replace(mode)
+    assert repr(twin) == repr(mode) == "Mode(score=Bilinear(w=<float64 (8, 8)>), activation='relu')"
+    np.testing.assert_array_equal(twin(x, x, x), mode(x, x, x))
+
+
 def test_frozen():
     mode = Mode()
     with pytest.raises(dataclasses.FrozenInstanceError):
@@ -73,6 +91,9 @@ def test_options_are_normalised():
         {"causal": True, "window": (2, 5)},
         {"causal": "top_left", "softcap": 2.0},
         {"score": "dot", "layout": "blhd"},
+        {"score": Additive(np.linspace(-1, 1, 8)), "activation": TopK(3)},
+        {"score": "cosine", "activation": Entmax(1.5), "combine": Select(2)},
+        {"activation": Sigmoid(0.5), "combine": "product"},
     ],
     ids=str,
 )
@@ -104,7 +125,7 @@ def test_checked_when_made():
 
 
 def test_typed_options_are_those_of_the_signatures():
-    returns = {"return_lse", "return_weights"}
+    returns = {"return_lse", "return_weights", "key_stats"}
     for function, options in [(foveate.attention, AttentionOptions), (Mode.__call__, CallOptions)]:
         parameters = inspect.signature(function).parameters.values()
         named = {p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
@@ -115,10 +136,10 @@ def test_typed_options_are_those_of_the_signatures():
 
 def test_names_of_c_and_reference_agree():
     x = np.eye(3)
-    for score in foveate.reference.SCORES:
-        for activation in foveate.reference.ACTIVATIONS:
-            for combine in foveate.reference.COMBINES:
-                assert Mode(score, activation, combine)(x, x, x).shape == (3, 3)
+    needed = {"bilinear": Bilinear(x), "entmax": Entmax(1.3), "topk": TopK(2), "select": Select(2)}
+    for names in product(foveate.reference.SCORES, foveate.reference.ACTIVATIONS, foveate.reference.COMBINES):
+        mode = Mode(*(needed.get(name, name) for name in names))
+        assert mode(x, x, x).shape == ((3, 3, 3) if mode.combine == "product" else (3, 3))
     for option, known in [
         ("score", foveate.reference.SCORES),
         ("activation", foveate.reference.ACTIVATIONS),

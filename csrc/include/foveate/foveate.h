@@ -59,6 +59,16 @@ typedef struct fov_per_batch {
     int64_t value;
 } fov_per_batch;
 
+/* A learnt parameter of the score: float, or double for FOV_F64, contiguous along the last axis.
+ * data == NULL: absent. Strides in elements; head_elements = 0: the same for every query head. */
+typedef struct fov_parameter {
+    const void *data;
+    int64_t head_elements, row_elements;
+} fov_parameter;
+
+/* Per-key totals of the weights over the queries. */
+enum { FOV_KEY_STATS_NONE = 0, FOV_KEY_STATS_SUM = 1, FOV_KEY_STATS_MAX = 2 };
+
 /* What a call did, added up over its tasks; for tests and for the curious. */
 typedef struct fov_stats {
     int64_t tiles_computed; /* tiles of logits that ran the score stage */
@@ -82,9 +92,9 @@ typedef struct fov_attention_args {
     int64_t n_q_heads, n_kv_heads, q_len, kv_len, head_dim, value_dim;
 
     fov_array query;   /* (batch, n_q_heads,  q_len,  head_dim)  */
-    fov_array key;     /* (batch, n_kv_heads, kv_len, head_dim)  */
+    fov_array key;     /* (batch, n_kv_heads, kv_len, key_dim)   */
     fov_array value;   /* (batch, n_kv_heads, kv_len, value_dim) */
-    fov_array output;  /* (batch, n_q_heads,  q_len,  value_dim) */
+    fov_array output;  /* (batch, n_q_heads,  q_len,  value_dim); product: (..., q_len, kv_len, value_dim) */
     fov_array lse;     /* (batch, n_q_heads,  q_len): f32, f64 for f64; column_bytes unused; optional */
     fov_array weights; /* (batch, n_q_heads,  q_len,  kv_len); optional */
     fov_array logits;  /* (batch, n_q_heads,  q_len,  kv_len); optional */
@@ -104,6 +114,20 @@ typedef struct fov_attention_args {
     const double *alibi_slopes; /* n_q_heads slopes m: adds m (j - p); NULL = none */
 
     fov_stats *stats; /* NULL = do not count */
+
+    int64_t key_dim;          /* columns of key; 0 = head_dim. Another number needs score_w_q or score_w_k */
+    int64_t score_dim; /* columns of score_w_q and score_w_k, length of score_v; 0 = head_dim without, key_dim with score_w_q */
+    fov_parameter score_w_q; /* additive, bilinear: (head_dim, score_dim), multiplied from the right; optional for additive */
+    fov_parameter score_w_k; /* additive: (key_dim, score_dim); optional */
+    fov_parameter score_v; /* additive: (score_dim); absent = ones */
+    double sigmoid_bias; /* sigmoid: added to the logits */
+    double entmax_alpha; /* entmax: > 1 */
+    int64_t top_k; /* topk: >= 1 */
+    int64_t select_k; /* select: >= 1 */
+    double select_temperature; /* select: > 0 */
+    int64_t output_key_bytes; /* product: from key to key of the output */
+    int32_t key_stats_kind; /* FOV_KEY_STATS_NONE, _SUM or _MAX */
+    fov_array key_stats; /* (batch, n_q_heads, kv_len): f32, f64 for f64; over the queries; row_bytes unused; optional */
 } fov_attention_args;
 
 /* Bytes of workspace for these arguments (also checks them). O(threads * head_dim + q_len + kv_len), never q_len * kv_len. */
@@ -119,15 +143,15 @@ FOV_API int fov_activation_has_lse(int index);
 
 /* ISAs, best first; NULL beyond the last compiled one. */
 FOV_API const char *fov_isa_name(int index);
-FOV_API int fov_isa_available(int index);       /* 1: this machine can run it */
+FOV_API int fov_isa_available(int index); /* 1: this machine can run it */
 FOV_API fov_status fov_set_isa(const char *name); /* NULL or "auto": the best one, or FOVEATE_ISA */
 FOV_API fov_status fov_get_isa(const char **name); /* the one in use; errors of FOVEATE_ISA appear here */
-FOV_API const char *fov_cpu_features(void);     /* what was detected, space-separated */
-FOV_API const char *fov_amx_state(void);        /* "absent", "no permission asked", ... */
+FOV_API const char *fov_cpu_features(void); /* what was detected, space-separated */
+FOV_API const char *fov_amx_state(void); /* "absent", "no permission asked", ... */
 
 /* Threads. */
-FOV_API int fov_get_num_threads(void);       /* the default for calls that name no number */
-FOV_API void fov_set_num_threads(int n);     /* n < 1: back to the automatic choice */
+FOV_API int fov_get_num_threads(void); /* the default for calls that name no number */
+FOV_API void fov_set_num_threads(int n); /* n < 1: back to the automatic choice */
 FOV_API int fov_get_available_threads(void); /* min(affinity, cgroup quota) */
 FOV_API const char *fov_threads_reason(void); /* why the default is what it is, one line */
 FOV_API const char *fov_threading_layer(void); /* "openmp", "pthreads" or "none"; what runs in this process now */

@@ -21,41 +21,6 @@ static void FOV_NAME(activation_softmax_init)(fov_block *b)
     }
 }
 
-/* The lanes of a row agree on one maximum. Once per tile of few rows: plain code. */
-FOV_INLINE vr FOV_NAME(softmax_share_max)(vr max, int key_lanes)
-{
-    real lane[VR_LANES];
-    vr_store(lane, max);
-    for (int i = 0; i < VR_LANES; i += key_lanes) {
-        real m = lane[i];
-        for (int j = 1; j < key_lanes; j++) m = lane[i + j] > m || m != m ? lane[i + j] : m;
-        for (int j = 0; j < key_lanes; j++) lane[i + j] = m;
-    }
-    return vr_load(lane);
-}
-
-/* The largest tile value of each lane. Four chains per vector: one alone is bound by the latency of max. */
-FOV_INLINE void FOV_NAME(softmax_tile_max)(const real *tile, int n_steps, vr *max, const int n_vectors)
-{
-    const int n_lanes = n_vectors * VR_LANES;
-    vr m[4][3];
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
-#pragma GCC unroll 3
-        for (int j = 0; j < n_vectors; j++) m[i][j] = vr_set1(-(real)INFINITY);
-    int k = 0;
-    for (; k + 4 <= n_steps; k += 4)
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++)
-#pragma GCC unroll 3
-            for (int j = 0; j < n_vectors; j++) m[i][j] = vr_max(vr_load(tile + (k + i) * n_lanes + j * VR_LANES), m[i][j]);
-    for (; k < n_steps; k++)
-#pragma GCC unroll 3
-        for (int j = 0; j < n_vectors; j++) m[0][j] = vr_max(vr_load(tile + k * n_lanes + j * VR_LANES), m[0][j]);
-#pragma GCC unroll 3
-    for (int j = 0; j < n_vectors; j++) max[j] = vr_max(vr_max(m[0][j], m[1][j]), vr_max(m[2][j], m[3][j]));
-}
-
 FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
 {
     const int n_lanes = n_vectors * VR_LANES, n_steps = b->n_steps;
@@ -64,8 +29,8 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
     vr tile_max[3], base[3], sum[3];
     int rescale = 0;
 
-    FOV_NAME(softmax_tile_max)(tile, n_steps, tile_max, n_vectors);
-    if (b->key_lanes > 1) tile_max[0] = FOV_NAME(softmax_share_max)(tile_max[0], b->key_lanes);
+    FOV_NAME(tile_max)(tile, n_steps, tile_max, n_vectors);
+    if (b->key_lanes > 1) tile_max[0] = FOV_NAME(share_max)(tile_max[0], b->key_lanes);
 #pragma GCC unroll 3
     for (int j = 0; j < n_vectors; j++) {
         vr m = vr_load(row_max + j * VR_LANES);
@@ -176,12 +141,10 @@ static void FOV_NAME(activation_softmax_lse)(const fov_block *b, const double *s
 
 #undef FOV_STALE_LIMIT
 
-#define FOV_ACTIVATION_ENTRY_softmax                                                                                             \
-    {.has_lse = 1,                                                                                                               \
-     .takes_sinks = 1,                                                                                                           \
-     .init = FOV_NAME(activation_softmax_init),                                                                                  \
-     .tile = FOV_NAME(activation_softmax_tile),                                                                                  \
-     .finish = FOV_NAME(activation_softmax_finish),                                                                              \
-     .weights = FOV_NAME(activation_softmax_weights),                                                                            \
-     .merge = FOV_NAME(activation_softmax_merge),                                                                                \
-     .lse = FOV_NAME(activation_softmax_lse)}
+/* softmax1 is softmax with a sink of 0 in every row (Miller 2023). */
+#define FOV_SOFTMAX_FUNCTIONS                                                                                                    \
+    .has_lse = 1, .init = FOV_NAME(activation_softmax_init), .tile = FOV_NAME(activation_softmax_tile),                          \
+    .finish = FOV_NAME(activation_softmax_finish), .weights = FOV_NAME(activation_softmax_weights),                              \
+    .merge = FOV_NAME(activation_softmax_merge), .lse = FOV_NAME(activation_softmax_lse)
+#define FOV_ACTIVATION_ENTRY_softmax {.takes_sinks = 1, FOV_SOFTMAX_FUNCTIONS}
+#define FOV_ACTIVATION_ENTRY_softmax1 {.extra_logit = 1, FOV_SOFTMAX_FUNCTIONS}

@@ -78,6 +78,28 @@ static int FOV_NAME(modify_any_masked)(const fov_block *b)
     return vr_any(found);
 }
 
+/* Totals of final weights. One head is a sum of vectors, several take their lanes in turn. */
+static void FOV_NAME(modify_totals)(const fov_block *b, int first_head, int group_size, int is_max, double *totals,
+                                    int64_t stride)
+{
+    const int kl = b->key_lanes;
+    for (int s = 0; s < b->n_steps; s++) {
+        const real *w = (const real *)b->tile + (int64_t)s * b->n_lanes;
+        if (group_size == 1 && !is_max && kl == 1 && b->n_rows == b->n_lanes) {
+            vr sum = vr_load(w);
+            for (int i = VR_LANES; i < b->n_lanes; i += VR_LANES) sum = vr_add(sum, vr_load(w + i));
+            totals[s] += (double)vr_hsum(sum);
+            continue;
+        }
+        for (int i = 0, head = first_head; i < b->n_rows * kl; i++) {
+            int key = s * kl + i % kl;
+            double *total = totals + head * stride + key, x = (double)w[i];
+            if (key < b->n_keys) *total = !is_max ? *total + x : x > *total || x != x ? x : *total;
+            if (i % kl == kl - 1) head = head + 1 == group_size ? 0 : head + 1;
+        }
+    }
+}
+
 static void FOV_NAME(modify_differ)(const fov_block *b, double excluded, uint32_t *attend)
 {
     const real *tile = b->tile;
