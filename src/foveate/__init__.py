@@ -6,6 +6,9 @@
 dtype('float32')
 """
 
+from importlib import import_module
+from types import ModuleType
+
 from foveate import _threadpoolctl, reference
 from foveate._core import version as __version__
 from foveate._result import AttentionResult
@@ -50,3 +53,10 @@ __all__ = [
 ]
 
 _threadpoolctl.register()
+
+
+def __getattr__(name: str) -> ModuleType:
+    """``foveate.layers`` and ``foveate.plot`` are imported when they are first used."""
+    if name in ("layers", "plot"):
+        return import_module(f"foveate.{name}")
+    raise AttributeError(f"module 'foveate' has no attribute {name!r}")
