@@ -11,12 +11,19 @@ int64_t fov_product(int64_t a, int64_t b)
 
 static int needs(const fov_attention_args *a, int stage) { return (a->stages & stage) != 0; }
 
+int64_t fov_score_dim(const fov_attention_args *a)
+{
+    if (!a->score_w_q.data && !a->score_w_k.data) return a->head_dim;
+    if (a->score_dim) return a->score_dim;
+    return a->score_w_q.data && a->key_dim ? a->key_dim : a->head_dim;
+}
+
 /* The widths that the score multiplies must agree: head_dim -> w_q -> score_dim <- w_k <- key_dim. */
 static int score_fits(const fov_attention_args *a)
 {
     int projects_query = a->score_w_q.data != NULL, projects_key = a->score_w_k.data != NULL;
     int bilinear = a->score == FOV_SCORE_INDEX_bilinear, additive = a->score == FOV_SCORE_INDEX_additive;
-    int64_t key_dim = a->key_dim ? a->key_dim : a->head_dim, score_dim = a->score_dim ? a->score_dim : a->head_dim;
+    int64_t key_dim = a->key_dim ? a->key_dim : a->head_dim, score_dim = fov_score_dim(a);
     if (a->key_dim < 0 || a->score_dim < 0) return 0;
     if (!additive && (projects_key || a->score_v.data)) return 0;
     if (!additive && projects_query != bilinear) return 0;

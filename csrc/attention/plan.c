@@ -178,7 +178,7 @@ fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov
     plan->slice_rows = plan->group_size * args->q_len;
     plan->n_slices = plan->slice_heads;
     plan->key_dim = args->key_dim ? args->key_dim : args->head_dim;
-    plan->score_dim = args->score_w_q.data || args->score_w_k.data ? args->score_dim : args->head_dim;
+    plan->score_dim = fov_score_dim(args);
     for (int i = 0; i < args->n_batch_axes; i++) plan->n_slices *= args->batch_shape[i];
     status = choose_kernels(args, plan);
     if (status != FOV_OK) return status;

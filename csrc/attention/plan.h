@@ -64,6 +64,7 @@ typedef struct fov_plan {
 } fov_plan;
 
 /* check.c */
+int64_t fov_score_dim(const fov_attention_args *args); /* columns of what the score sees */
 int64_t fov_product(int64_t a, int64_t b); /* a * b, or -1 when a factor is -1 or the product leaves 62 bits */
 fov_status fov_check(const fov_attention_args *args);
 

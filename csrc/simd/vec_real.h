@@ -6,8 +6,12 @@
 #undef VR_LANES
 #undef FOV_VR
 #undef FOV_REAL_SUFFIX
+#undef real_bits
+#undef REAL_BITS_MAX
 #if FOV_REAL_BITS == 64
 #define real double
+#define real_bits int64_t /* an integer of its size */
+#define REAL_BITS_MAX INT64_MAX
 #define vr vf64
 #define vm mf64
 #define VR_LANES VF64_LANES
@@ -15,6 +19,8 @@
 #define FOV_REAL_SUFFIX f64
 #else
 #define real float
+#define real_bits int32_t
+#define REAL_BITS_MAX INT32_MAX
 #define vr vf32
 #define vm mf32
 #define VR_LANES VF32_LANES

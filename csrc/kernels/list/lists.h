@@ -57,27 +57,36 @@ static int64_t FOV_NAME(lists_above)(const real *values, int64_t n, real x)
     return count;
 }
 
-/* The largest x that is not above the k-th largest value, by halving: no branch depends on the data (quickselect took ten times as
- * long). Stops early between the k-th and the next. */
+/* Integers in the order of the reals, and back: halving them reaches every real, subnormal and infinite too. */
+FOV_INLINE real_bits FOV_NAME(lists_order)(real x)
+{
+    real_bits i;
+    memcpy(&i, &x, sizeof i);
+    return i < 0 ? i ^ REAL_BITS_MAX : i;
+}
+
+FOV_INLINE real FOV_NAME(lists_real)(real_bits i)
+{
+    real x;
+    i = i < 0 ? i ^ REAL_BITS_MAX : i;
+    memcpy(&x, &i, sizeof x);
+    return x;
+}
+
+/* An x with at most k values above it that includes all ties of the k-th: the k-th itself or, found earlier, one between it and the
+ * next. No branch depends on the data (quickselect took ten times as long). */
 static real FOV_NAME(lists_kth)(const real *values, int64_t n, int64_t k)
 {
-    const real most = FOV_REAL_BITS == 64 ? (real)DBL_MAX : (real)FLT_MAX;
-    real low = most, high = -most;
-    for (int64_t i = 0; i < n; i++) {
-        low = values[i] < low ? values[i] : low;
-        high = values[i] > high && values[i] <= most ? values[i] : high;
-    }
-    if (FOV_NAME(lists_above)(values, n, low) < k) return low;
-    if (FOV_NAME(lists_above)(values, n, most) >= k) return (real)INFINITY; /* or NaN, so many are */
-    for (;;) { /* more than k - 1 are above low, fewer than k above high */
-        real middle = low + (high - low) / 2;
-        if (!(high - low <= most)) middle = low / 2 + high / 2;
-        if (middle == low || middle == high) return high;
-        int64_t above = FOV_NAME(lists_above)(values, n, middle);
-        if (above == k) return middle;
+    real_bits low = FOV_NAME(lists_order)(-(real)INFINITY), high = FOV_NAME(lists_order)((real)INFINITY);
+    if (FOV_NAME(lists_above)(values, n, -(real)INFINITY) < k) return -(real)INFINITY;
+    while (low + 1 < high) { /* k or more are above low, fewer above high */
+        real_bits middle = low / 2 + high / 2 + (low % 2 + high % 2) / 2;
+        int64_t above = FOV_NAME(lists_above)(values, n, FOV_NAME(lists_real)(middle));
+        if (above == k) return FOV_NAME(lists_real)(middle);
         if (above > k) low = middle;
         else high = middle;
     }
+    return FOV_NAME(lists_real)(high);
 }
 
 /* NaN counts as largest: a list with NaN keeps one. */

@@ -7,9 +7,11 @@
  * tanh/s with four, 9.4 with one, against 0.4 G of tanh. */
 #if FOV_REAL_BITS == 64
 #define FOV_SHARED_REACH 88.0 /* of |q| + |k|: e^(2 88) = 2^253.9, its fourth power is finite */
+#define FOV_SHARED_V 0x1p250 /* of |v|: three denominators times v stay finite */
 #define FOV_CODED_REACH 175.0 /* of |q| and of |k|: e^(4 175) is finite and above 2^-1022 */
 #else
 #define FOV_SHARED_REACH 10.8f /* e^(2 10.8) = 2^31.2 */
+#define FOV_SHARED_V 0x1p30f
 #define FOV_CODED_REACH 21.5f
 #endif
 
@@ -44,10 +46,19 @@ static void FOV_NAME(score_additive_encode)(const void *rows, int64_t ld, int64_
 
 enum { FOV_NAME(additive_tanh), FOV_NAME(additive_single), FOV_NAME(additive_shared) };
 
-FOV_INLINE int FOV_NAME(additive_path)(real q, real k)
+FOV_INLINE int FOV_NAME(additive_path)(real q, real k, real shared_reach)
 {
     if (!(q <= FOV_CODED_REACH && k <= FOV_CODED_REACH)) return FOV_NAME(additive_tanh);
-    return q + k <= FOV_SHARED_REACH ? FOV_NAME(additive_shared) : FOV_NAME(additive_single);
+    return q + k <= shared_reach ? FOV_NAME(additive_shared) : FOV_NAME(additive_single);
+}
+
+/* Largest |q| + |k| for shared reciprocals: none when some v is too large for them. */
+FOV_INLINE real FOV_NAME(additive_shared_reach)(const fov_block *b)
+{
+    const real *v = b->score_v;
+    for (int64_t d = 0; d < b->head_dim; d++)
+        if (!(v[d] <= FOV_SHARED_V && v[d] >= -FOV_SHARED_V)) return -1;
+    return FOV_SHARED_REACH;
 }
 
 /* sum += v / (1 + a b) */
@@ -128,12 +139,12 @@ FOV_INLINE void FOV_NAME(additive_keys)(const fov_block *b, int key, const int n
 FOV_INLINE void FOV_NAME(additive_tile)(const fov_block *b, const int n_vectors)
 {
     const real *reach = b->key_reach, *query_reach = b->query_reach;
-    const real whole = FOV_NAME(additive_whole)(b);
+    const real whole = FOV_NAME(additive_whole)(b), shared = FOV_NAME(additive_shared_reach)(b);
     real q = 0;
     for (int i = 0; i < b->n_rows; i++) q = query_reach[i] > q ? query_reach[i] : q;
     for (int k = 0; k < b->n_keys;) {
-        int path = FOV_NAME(additive_path)(q, reach[k]), n = 1;
-        while (n < FOV_ADDITIVE_KEYS && k + n < b->n_keys && FOV_NAME(additive_path)(q, reach[k + n]) == path) n++;
+        int path = FOV_NAME(additive_path)(q, reach[k], shared), n = 1;
+        while (n < FOV_ADDITIVE_KEYS && k + n < b->n_keys && FOV_NAME(additive_path)(q, reach[k + n], shared) == path) n++;
         if (path == FOV_NAME(additive_shared) && n == FOV_ADDITIVE_KEYS)
             FOV_NAME(additive_keys)(b, k, n = FOV_ADDITIVE_KEYS, FOV_NAME(additive_shared), whole, n_vectors);
         else if (path == FOV_NAME(additive_shared))
@@ -186,12 +197,12 @@ FOV_INLINE vr FOV_NAME(additive_pair)(const fov_block *b, int key, int row, cons
 static void FOV_NAME(score_additive_rows)(fov_block *b)
 {
     const int kl = b->key_lanes;
-    const real whole = FOV_NAME(additive_whole)(b);
+    const real whole = FOV_NAME(additive_whole)(b), shared = FOV_NAME(additive_shared_reach)(b);
     real *tile = b->tile;
     memset(tile, 0, sizeof(real) * (size_t)b->n_steps * (size_t)b->n_lanes);
     for (int k = 0; k < b->n_keys; k++)
         for (int r = 0; r < b->n_rows; r++) {
-            int path = FOV_NAME(additive_path)(((const real *)b->query_reach)[r], ((const real *)b->key_reach)[k]);
+            int path = FOV_NAME(additive_path)(((const real *)b->query_reach)[r], ((const real *)b->key_reach)[k], shared);
             real *out = tile + (int64_t)(k / kl) * b->n_lanes + r * kl + k % kl;
             if (path == FOV_NAME(additive_shared))
                 *out = whole - 2 * vr_hsum(FOV_NAME(additive_pair)(b, k, r, FOV_NAME(additive_shared)));
@@ -202,6 +213,7 @@ static void FOV_NAME(score_additive_rows)(fov_block *b)
 }
 
 #undef FOV_SHARED_REACH
+#undef FOV_SHARED_V
 #undef FOV_CODED_REACH
 
 #define FOV_SCORE_ENTRY_additive                                                                                                 \
