@@ -69,6 +69,17 @@ ROOMS = {
     "csrc/api": Room(
         ("attention/", "dispatch/", "kernels/kernel_types.h", "kernels/kernels.def", "foveate/foveate.h"),
     ),
+    "csrc/limits": Room(
+        (
+            "limits/",
+            "simd/",
+            "dispatch/cpu.h",
+            "kernels/kernels.def",
+            "parallel/parallel.h",
+            "foveate/foveate.h",
+        ),
+        C_STANDARD | POSIX,
+    ),
     "csrc/parallel": Room(("parallel/", "foveate/foveate.h"), C_STANDARD | POSIX | THREADS),
 }
 C_SUFFIXES = frozenset({".c", ".h", ".def"})
@@ -178,7 +189,7 @@ def check_outside_file(root: Path, path: Path) -> Iterator[Violation]:
 
 
 # Tests of the C core itself; they link the static library.
-INTERNAL_TESTS = ("tests/capi/", "tests/threads/")
+INTERNAL_TESTS = ("tests/capi/", "tests/limits/", "tests/threads/")
 
 
 def violations(root: Path) -> Iterator[Violation]:

@@ -69,11 +69,12 @@ def findings(name: str, code: list[tuple[int, str, str]], expected: Expected) ->
     loops = [(sum(bool(FMA.match(op)) for _, op, _ in body), body) for body in inner_loops(code)]
     full = [body for fma, body in loops if fma == expected.fma]
     if not full:
-        return [f"{name}: no inner loop with {expected.fma} multiply-adds, only {sorted({n for n, _ in loops})}"]
+        came = sorted({n for n, _ in loops})
+        return [f"{name}: no inner loop with {expected.fma} multiply-adds, only {came}"]
     found = []
     for body in full:
         where = f"{name} at {body[0][0]:x}"
-        spills = [operands for _, op, operands in body if op.startswith("v") and re.search(r"\(%r[sb]p\)", operands)]
+        spills = [text for _, op, text in body if op.startswith("v") and re.search(r"\(%r[sb]p\)", text)]
         calls = [operands for _, op, operands in body if op.startswith("call")]
         if spills:
             found.append(f"{where}: {len(spills)} accesses to the stack, first {spills[0]}")

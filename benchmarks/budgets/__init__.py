@@ -1,1 +1,1 @@
-"""Instruction budgets: how many instructions a call may take, function by function. `python -m benchmarks.budgets`."""
+"""How many instructions a call may take, function by function: `python -m benchmarks.budgets`."""

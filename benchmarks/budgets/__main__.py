@@ -113,7 +113,8 @@ def main() -> int:
         if not names:
             print(f"budgets: -k must name some workload, got {options.k!r}", file=sys.stderr)
             return 2
-        counts = {name: count(program, *name.split()) for name in track(names, console=console, transient=True)}
+        counted = track(names, console=console, transient=True)
+        counts = {name: count(program, *name.split()) for name in counted}
     known = json.loads(BUDGETS.read_text()) if BUDGETS.exists() else {}
     if options.update:
         known[compiler()] = known.get(compiler(), {}) | counts
@@ -121,7 +122,8 @@ def main() -> int:
         console.print(f"wrote {len(counts)} workloads for {compiler()}")
         return 0
     if compiler() not in known:
-        print(f"budgets: none for {compiler()}, only for {', '.join(known)}; --update writes them", file=sys.stderr)
+        others = ", ".join(known)
+        print(f"budgets: none for {compiler()}, only for {others}; --update writes them", file=sys.stderr)
         return 2
     over = excesses(known[compiler()], counts)
     if over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,19 +10,41 @@ import foveate
 
 from .console import add_row, console, json_option, print_json, table
 
+if TYPE_CHECKING:
+    from foveate.limits import Limits
+
 
 @click.command("info")
+@click.option("--limits", is_flag=True, help="Measure what this machine can do at most.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.0, min_open=True),
+    help="With --limits: time for measuring  [default: 2]",
+)
 @json_option
-def command(as_json: bool) -> None:
+def command(limits: bool, seconds: float | None, as_json: bool) -> None:
     """Show version, instruction sets, threads and why they were chosen."""
+    if seconds is not None and not limits:
+        raise click.UsageError("--seconds: expected together with --limits")
     facts = foveate.info()
+    found = _measure(2.0 if seconds is None else seconds) if limits else None
     if as_json:
-        print_json(facts)
+        print_json(facts if found is None else facts | {"limits": found.to_dict()})
         return
     shown = table(f"foveate {facts['version']}", ["", "this machine"], left=2)
     for name, text in rows(facts):
         add_row(shown, name, text)
     console().print(shown)
+    if found is not None:
+        from .info_limits import show
+
+        show(found)
+
+
+def _measure(seconds: float) -> Limits:
+    from foveate.limits import measure  # loads ctypes, which no other command needs
+
+    return measure(seconds)
 
 
 def rows(facts: dict[str, Any]) -> list[tuple[str, str]]:

@@ -1,0 +1,278 @@
+r"""How far a weight may stand from the float64 reference: `foveate.error_bound`, the activations.
+
+Each takes dx_j, how far the logit x_j may be off (`foveate.error_bound_logits`), and gives dw_j, before
+storing.
+
+**softmax.** The argument of exp2 is (x_j - m) c for every key, m the reference maximum and c a rounded
+factor. With h_j = x_max - x_j and mean h = sum_j p_j h_j (over the keys), numerator and denominator gain::
+
+    a(h) = 9/4 u h                                   difference, product, and log2(e), off by < u / 4
+         + 4 T u + (1 + h / T) (e_exp + u)           more than 32 keys only, T = 8 ln 2
+
+The first tile takes its own maximum for m: |x_j - m| = h_j, exactly. Tiles have 32 keys or more. Later, m may
+lag by T (8 in log2 units), and moves by more than T: a key T above m rounds 2 u T, the moves after it 2 u for
+each unit of their way, at most h + T, and one exponential and one product each, at most 1 + h / T of them.
+With ds = max_j dx_j over the attended keys and p_j = exp(x_j - lse)::
+
+    dw_j = (2 ds + 2 e_exp + 2 g_Lk + a(h_j) + a(mean h) + u) p_j
+    dlse = ds + e_exp + g_Lk + a(mean h) + u mean h
+
+u: one quotient; 2 g_Lk: its sum and the weighted sum's. u mean h is the rounding of c, which in a weight is
+in the 2 ds. A sink s joins at the end, s log2(e) and m c rounded, one subtracted from the other: all three
+gain u (2 |s| + 2 max_j X_j + 2 T + 2) + e_exp. **softmax1** is softmax with a sink of 0.
+
+**sigmoid.** w = 1 / (1 + e) with e = exp(-x - bias). Since d(log w)/dx = 1 - w lies in (0, 1), dx in the
+logit is at most dx relative in w; likewise e_exp in the exponential is at most e_exp; the sum rounds once and
+the reciprocal is off by 9/8 u at most::
+
+    dw_j = (dx_j + e_exp + 17/8 u) w_j               r gains 2 for the argument of exp2, 3 with a bias
+
+**relu, relu2, tanh, identity.** The logit meets one more rounding, its product with the scale (r gains 1)::
+
+    relu      dw_j = min(dx_j, max(x_j + dx_j, 0))   0 where no error can reach above 0
+    relu2     dw_j = (1 + u) (y + dw_relu)^2 - y^2   y = max(x_j, 0)
+    tanh      dw_j = dx_j + e_tanh
+    identity  dw_j = dx_j
+
+**sparsemax, entmax.** w = y^p, y = [z - tau]_+, z = (alpha - 1) x, p = 1 / (alpha - 1), tau such that the
+weights sum to 1. tau rises with every z_j, and by c if all rise by c. Keys without a weight before and after
+a change do not move it, so |d tau| <= m = max_C dz_j over the keys C that may have a weight: those with z_j +
+dz_j > tau - max dz, the maximum over all attended ones. So y is off by dy_j = dz_j + m + dt on C, and the
+weights of all other keys are exactly 0. dt is what the solvers, in float64 whatever the inputs, leave open::
+
+    sparsemax  dt = 2 n g_(n+2)                      n attended keys: Michelot's mean of the support, whose
+                                                     sum is off by g_(n+2) of at most n, ends within n of that
+    otherwise  dt = (g_n + (p + 4) u) / p + 2 u n^(1/max(p, 1)) + 8 u
+                                                     the sum of powers, off by g_n + (p + 4) u, has slope p or
+                                                     more where it is 1, and the steps end at 2 u of t
+
+For p >= 1, |y'^p - y^p| <= p dy (y + dy)^(p-1). For p < 1 (alpha > 2) it is dy^p, no more than Hoelder
+continuous where y = 0, and p dy (y - dy)^(p-1) where y > dy, the smaller of the two. With D_j(dy) for either,
+the sum of the powers that is divided by is off by F = sum_C D_j(dt), so::
+
+    dw_j = D_j(dy_j) + w_j (F + g_n + (p + 4) u_64 + u)
+
+u: the weight's conversion to the compute type. A logit rounds twice more in float64, u_64 X_j each.
+
+**topk.** Softmax in float64 over the k largest: 2 max dx_j over those, and softmax's own terms in float64.
+Which keys are selected is not continuous in the logits: where a selected x_i - dx_i <= x_j + dx_j of one that
+is not, the row is `unclear` and its bounds are infinite. Ties are for tests of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from foveate.error_bound_logits import COMPUTE_F64, F64, Arithmetic, Logits, Options, g
+
+__all__ = ["Problem", "WeightErrors", "power_error", "unclear_order", "weight_errors"]
+
+STALE = 8 * np.log(2.0)  # how far the reference maximum of softmax may lag
+SMALLEST_TILE = 32  # keys; csrc/attention/plan.c
+U_64 = COMPUTE_F64.u
+Bools = NDArray[np.bool_]
+
+
+class Problem(NamedTuple):
+    """One call: what its errors are made of."""
+
+    logits: Logits
+    exact_logits: Callable[[], F64]  # of the reference, -inf where masked; computed where needed
+    weights: F64  # of the reference
+    attended: Bools
+    kernel: Arithmetic  # its share; the oracle's is COMPUTE_F64
+    options: Options
+
+    def errors(self, arithmetic: Arithmetic, more_roundings: int = 0) -> F64:
+        """dx_j, 0 where not attended."""
+        return np.where(self.attended, self.logits.errors(arithmetic, more_roundings), 0.0)
+
+    def both(self, more_roundings: int = 0) -> F64:
+        """dx_j of kernel and oracle together."""
+        return self.errors(self.kernel, more_roundings) + self.errors(COMPUTE_F64, more_roundings)
+
+
+class WeightErrors(NamedTuple):
+    """Errors of the weights of the activation, before they are stored; of kernel and oracle together."""
+
+    weights: F64
+    in_sum: F64  # the same with the roundings of the sum over the keys
+    lse: F64 | None
+    unclear: Bools  # rows whose selection the errors may change
+
+
+def weight_errors(name: str, stage: Any, problem: Problem) -> WeightErrors:
+    """Errors of the weights of one activation."""
+    if name in ("softmax", "softmax1"):
+        return _softmax(problem, with_zero=name == "softmax1")
+    unclear = np.zeros(problem.weights.shape[:-1], np.bool_)
+    if name in ("sparsemax", "entmax15", "entmax"):
+        alpha = {"sparsemax": 2.0, "entmax15": 1.5}.get(name)
+        weights = _entmax(problem, stage.alpha if alpha is None else alpha)
+    elif name == "topk":
+        weights, unclear = _topk(problem, stage.k)
+    else:
+        weights = _ELEMENTWISE[name](problem, stage)
+    n_keys = problem.weights.shape[-1]
+    sums = g(n_keys, problem.kernel.u) + g(n_keys, U_64)
+    return WeightErrors(weights, weights + sums * (np.abs(problem.weights) + weights), None, unclear)
+
+
+# ----- softmax
+
+
+def _argument(below: F64, n_keys: int, a: Arithmetic) -> F64:
+    """a(h) of the module's formula."""
+    moves = 4 * STALE * a.u + (1 + below / STALE) * (a.e_exp + a.u) if n_keys > SMALLEST_TILE else 0.0
+    return np.asarray(2.25 * a.u * below + moves)
+
+
+def _below_max(weights: F64) -> tuple[F64, F64]:
+    """h_j and mean h of softmax weights."""
+    logs = np.log(weights)  # a quotient of weights may overflow
+    below = np.where(weights > 0.0, np.max(logs, axis=-1, keepdims=True, initial=-np.inf) - logs, 0.0)
+    total = np.sum(weights, axis=-1)
+    return below, np.where(total > 0.0, np.sum(weights * below, axis=-1) / total, 0.0)
+
+
+def _softmax(problem: Problem, with_zero: bool) -> WeightErrors:
+    weights, n_keys = problem.weights, problem.weights.shape[-1]
+    below, mean = _below_max(weights)
+    relative, lse = np.zeros(weights.shape), np.zeros(weights.shape[:-1])
+    for a in (problem.kernel, COMPUTE_F64):
+        row = np.max(problem.errors(a), axis=-1, initial=0.0)
+        side, mean_side, sums = _argument(below, n_keys, a), _argument(mean, n_keys, a), g(n_keys, a.u)
+        common = _sink(problem, with_zero, a)
+        relative = relative + side + (2 * row + 2 * a.e_exp + 2 * sums + a.u + mean_side + common)[..., None]
+        lse = lse + (row + a.e_exp + sums + mean_side + a.u * mean + common)
+    unclear = np.zeros(weights.shape[:-1], np.bool_)
+    return WeightErrors(weights * relative, weights * relative, lse, unclear)
+
+
+def _sink(problem: Problem, with_zero: bool, a: Arithmetic) -> F64:
+    if with_zero:
+        sinks = np.zeros(())
+    elif "sinks" in problem.options:
+        sinks = np.abs(np.asarray(problem.options["sinks"]).astype(np.float64))
+        sinks = np.where(np.isinf(sinks), 0.0, sinks)  # -inf is none
+        sinks = sinks if problem.weights.ndim == 2 else sinks[:, None]
+    else:
+        return np.zeros(())
+    reach = np.max(np.where(problem.attended, problem.logits.added, 0.0), axis=-1, initial=0.0)
+    return np.asarray(a.u * (2 * sinks + 2 * reach + 2 * STALE + 2) + a.e_exp)
+
+
+# ----- elementwise
+
+
+def _sigmoid(problem: Problem, stage: Any) -> F64:
+    relative = np.zeros(problem.weights.shape)
+    for a in (problem.kernel, COMPUTE_F64):
+        argument = problem.errors(a, 3 if stage.bias else 2) + (3 * a.u * abs(stage.bias))
+        relative = relative + argument + a.e_exp + 17 / 8 * a.u
+    return problem.weights * relative
+
+
+def _relu(problem: Problem, stage: None) -> F64:
+    error = problem.both(1)
+    highest = problem.exact_logits() + error
+    return np.where(problem.attended, np.minimum(error, np.maximum(highest, 0.0)), 0.0)
+
+
+def _relu2(problem: Problem, stage: None) -> F64:
+    root, error = np.sqrt(problem.weights), _relu(problem, None)
+    rounding = problem.kernel.u + U_64
+    return np.asarray(error * (2 * root + error) + rounding * (root + error) ** 2)
+
+
+def _tanh(problem: Problem, stage: None) -> F64:
+    e_tanh = problem.kernel.e_tanh + COMPUTE_F64.e_tanh
+    return np.where(problem.attended, problem.both(1) + e_tanh, 0.0)
+
+
+def _identity(problem: Problem, stage: None) -> F64:
+    return problem.both(1)
+
+
+_ELEMENTWISE: dict[str, Callable[[Problem, Any], F64]] = {
+    "sigmoid": _sigmoid,
+    "relu": _relu,
+    "relu2": _relu2,
+    "tanh": _tanh,
+    "identity": _identity,
+}
+
+# ----- exact zeros
+
+
+def power_error(y: F64, p: float, around: F64, error: F64) -> F64:
+    """The largest change of y'^p, y' within ``around`` of y >= 0, when y' moves by ``error`` at most."""
+    if p >= 1.0:
+        return np.asarray(p * error * (y + around + error) ** (p - 1.0))
+    inside = y - around - error
+    smooth = np.where(inside > 0.0, p * error * np.where(inside > 0.0, inside, 1.0) ** (p - 1.0), np.inf)
+    return np.minimum(error**p, smooth)
+
+
+def _in_double(problem: Problem) -> F64:
+    """dx_j of a logit that goes on in float64."""
+    return problem.both() + np.where(problem.attended, 2 * U_64 * problem.logits.added, 0.0)
+
+
+def _entmax(problem: Problem, alpha: float) -> F64:
+    weights, p = problem.weights, 1.0 / (alpha - 1.0)
+    error = (alpha - 1.0) * _in_double(problem)
+    z = np.where(problem.attended, (alpha - 1.0) * problem.exact_logits(), -np.inf)
+    largest = np.max(z, axis=-1, keepdims=True, initial=-np.inf)
+    tau = largest - np.max(weights, axis=-1, keepdims=True, initial=0.0) ** (1.0 / p)
+    n = np.maximum(np.sum(problem.attended, axis=-1, keepdims=True), 1).astype(np.float64)
+    solver = _solver_error(n, p)
+    every = np.max(error, axis=-1, keepdims=True, initial=0.0)
+    candidates = problem.attended & (z - tau + error + every + 2 * solver >= 0.0)
+    shift = np.max(np.where(candidates, error, 0.0), axis=-1, keepdims=True, initial=0.0)
+    y = weights ** (1.0 / p)
+    around = error + shift + solver
+    moved = np.where(candidates, power_error(y, p, np.zeros(()), around), 0.0)
+    left_open = np.where(candidates, power_error(y, p, around, np.broadcast_to(solver, y.shape)), 0.0)
+    in_double = g_of(n, U_64) + 2 * (p + 4) * U_64
+    common = np.sum(left_open, axis=-1, keepdims=True) + in_double + problem.kernel.u
+    result = moved + (weights + moved) * common
+    return np.where(np.isnan(weights), np.nan, np.where(candidates, result, 0.0))
+
+
+def g_of(n: F64, u: float) -> F64:
+    """g_n of an array."""
+    return np.asarray(n * u / (1.0 - n * u))
+
+
+def _solver_error(n: F64, p: float) -> F64:
+    """dt, of kernel and oracle."""
+    if p == 1.0:
+        return 2 * (2 * n * g_of(n + 2, U_64))
+    steps = 2 * U_64 * n ** (1.0 / max(p, 1.0)) + 8 * U_64
+    return np.asarray(2 * ((g_of(n, U_64) + (p + 4) * U_64) / p + steps))
+
+
+def unclear_order(values: F64, errors: F64, joins: Bools, k: int) -> tuple[Bools, Bools]:
+    """Of those that join: which are the k largest, ties the first; rows where errors may change which."""
+    order = np.argsort(np.where(joins, -values, np.inf), axis=-1, kind="stable")
+    ranks = np.argsort(order, axis=-1, kind="stable")
+    kept = joins & (ranks < k)
+    lowest = np.min(np.where(kept, values - errors, np.inf), axis=-1, initial=np.inf)
+    highest = np.max(np.where(joins & ~kept, values + errors, -np.inf), axis=-1, initial=-np.inf)
+    return kept, lowest <= highest
+
+
+def _topk(problem: Problem, k: int) -> tuple[F64, Bools]:
+    weights, error = problem.weights, _in_double(problem)
+    kept, unclear = unclear_order(problem.exact_logits(), error, problem.attended, k)
+    row = np.max(np.where(kept, error, 0.0), axis=-1, initial=0.0)
+    below, mean = _below_max(weights)
+    a, n = COMPUTE_F64, min(k, weights.shape[-1])
+    side, mean_side = _argument(below, 0, a), _argument(mean, 0, a)
+    own = 2 * (side + (mean_side + 2 * a.e_exp + g(n, a.u) + a.u)[..., None])
+    return weights * (np.expm1(2 * row)[..., None] + own + problem.kernel.u), unclear
