@@ -59,7 +59,7 @@ void fov_read_query(fov_task *t, fov_query_block *q)
     const fov_array *array = &p->args->query;
     int64_t head_dim = p->args->head_dim, real = p->kernels->real_bytes, ld = head_dim;
     const char *rows[FOV_MAX_LANES];
-    if (!(p->args->stages & FOV_STAGE_SCORE) || p->score_dim == 0) return;
+    if (!(p->args->stages & FOV_STAGE_SCORE)) return;
     if (p->few_rows && p->max_rows < p->max_lanes / p->key_lanes) { /* rows that pad to 4 or 8 */
         memset((void *)q->block.query, 0, p->query_bytes);
         if (p->code_bytes) memset((void *)q->block.query_code, 0, p->code_bytes);

@@ -126,9 +126,11 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     int64_t n_rows = p->tile_keys > lanes ? p->tile_keys : lanes; /* of queries or keys on their way to the score */
     p->query_bytes = scores ? aligned(real * lanes * p->score_dim) : 0;
     p->code_bytes = encodes && !p->score->code_replaces ? p->query_bytes : 0;
-    p->rows_bytes = encodes || projects_q ? aligned(real * lanes * a->head_dim) : 0;
-    p->projected_bytes = scores && (projects_q || a->score_w_k.data) ? aligned(real * n_rows * p->score_dim) : 0;
-    p->coded_bytes = encodes ? aligned(real * n_rows * p->score_dim) : 0;
+    p->rows_bytes =
+        encodes || projects_q ? aligned(real * lanes * (a->head_dim + !a->head_dim)) : 0; /* sizes tell what is done, so no 0 */
+    p->projected_bytes =
+        scores && (projects_q || a->score_w_k.data) ? aligned(real * n_rows * (p->score_dim + !p->score_dim)) : 0;
+    p->coded_bytes = encodes ? aligned(real * n_rows * (p->score_dim + !p->score_dim)) : 0;
     p->reach_bytes = encodes ? aligned(real * n_rows) : 0;
     p->ones_bytes = scores && a->score == FOV_SCORE_INDEX_additive && !a->score_v.data ? aligned(real * p->score_dim) : 0;
     p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * (p->sums ? out_rows : 1) * a->value_dim) : 0;

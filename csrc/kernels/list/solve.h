@@ -45,8 +45,12 @@ static void FOV_SOLVER(below_max)(double *x, int64_t n, double factor)
 /* One exact renormalisation at the end: the rounding of tau leaves the sum. */
 static void FOV_SOLVER(normalise)(double *w, int64_t n)
 {
-    vr sum = vr_zero();
-    for (int64_t i = 0; i < n; i += VR_LANES) sum = vr_add(sum, FOV_SOLVER(tail)(w, i, n, 0));
+    vr sum = vr_zero(), lost = vr_zero(); /* Kahan 1965: the error does not grow with n */
+    for (int64_t i = 0; i < n; i += VR_LANES) {
+        vr x = vr_sub(FOV_SOLVER(tail)(w, i, n, 0), lost), next = vr_add(sum, x);
+        lost = vr_sub(vr_sub(next, sum), x);
+        sum = next;
+    }
     double whole = vr_hsum(sum);
     for (int64_t i = 0; i < n; i++) w[i] /= whole;
 }
