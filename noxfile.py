@@ -20,6 +20,7 @@ nox.options.sessions = [
     "wheel",
     "pythons",
     "isas",
+    "budgets",
     "openmp",
     "peers",
     "readme",
@@ -153,6 +154,16 @@ def isas(session: nox.Session) -> None:
 
 
 @nox.session
+def budgets(session: nox.Session) -> None:
+    """Instructions of the scalar and AVX2 kernels against their budgets; the inner loops of AVX-512."""
+    session.install(*CMAKE, "rich")
+    folder = BUILD / "budgets"
+    session.run("python", "-m", "benchmarks.budgets", "--build", str(folder))
+    for built in folder.glob("**/isa_avx512.c.o"):
+        session.run("python", "tools/check_inner_loops.py", str(built))
+
+
+@nox.session
 def openmp(session: nox.Session) -> None:
     """The extension on OpenMP instead of the pthreads pool."""
     options = "-Ccmake.define.FOVEATE_THREADS=openmp", f"-Cbuild-dir={BUILD / 'extension-openmp'}"
@@ -160,7 +171,7 @@ def openmp(session: nox.Session) -> None:
     script = "import foveate; print(foveate.info()['threads']['layer'])"
     if str(session.run("python", "-c", script, silent=True)).strip() != "openmp":
         session.error("the extension was not built on OpenMP")
-    session.run("pytest", "-q", "tests/api", *NUMERICS, *THREADS)
+    session.run("pytest", "-q", "tests/api", "tests/layers", *NUMERICS, *THREADS)
 
 
 @nox.session

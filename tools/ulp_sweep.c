@@ -50,11 +50,11 @@ static void note(worst *w, double ulp, double relative, double absolute, double 
 }
 
 /* The distance of two neighbours in the binade of y; `digits` after the leading one. */
-static double step(double y, int digits)
+static long double step(double y, int digits)
 {
     int exponent;
     (void)frexp(y, &exponent);
-    return ldexp(1, exponent - 1 - digits);
+    return ldexpl(1, exponent - 1 - digits);
 }
 
 static void f32_apply(int function, const float *x, float *y)
@@ -111,16 +111,17 @@ static void f32_compare(int function, float x, float got)
         if (error > 0x1p-126) refuse("f32", function, wide, (double)got);
         return;
     }
-    note(&f32_worst[function], error / step(size, 23), error / size * 0x1p24, error * 0x1p24, wide);
+    note(&f32_worst[function], error / (double)step(size, 23), error / size * 0x1p24, error * 0x1p24, wide);
 }
 
 static void f64_compare(int function, double x, double got)
 {
     long double y = function == EXP2 ? exp2l((long double)x) : function == TANH ? tanhl((long double)x) : 1 / (long double)x;
-    double error = (double)fabsl((long double)got - y), size = (double)fabsl(y);
+    long double error = fabsl((long double)got - y), size = fabsl(y); /* an error of half a step may be no double */
     if (!(error <= size)) refuse("f64", function, x, got);
-    if (size < 0x1p-1022) return;
-    note(&f64_worst[function], error / step(size, 52), error / size * 0x1p53, error * 0x1p53, x);
+    if (size < 0x1p-1022L) return;
+    note(&f64_worst[function], (double)(error / step((double)size, 52)), (double)(error / size * 0x1p53L),
+         (double)(error * 0x1p53L), x);
 }
 
 static void sweep_f32(int function, int64_t every)

@@ -27,6 +27,7 @@ static int score_fits(const fov_attention_args *a)
     if (a->key_dim < 0 || a->score_dim < 0) return 0;
     if (!additive && (projects_key || a->score_v.data)) return 0;
     if (!additive && projects_query != bilinear) return 0;
+    if (!projects_query && !projects_key && a->score_dim && a->score_dim != a->head_dim) return 0;
     return (projects_query || score_dim == a->head_dim) && (projects_key || score_dim == key_dim);
 }
 

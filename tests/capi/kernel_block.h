@@ -51,8 +51,14 @@ int attends(const fov_block *block, const uint32_t *attend, int64_t at); /* the 
 int64_t tile_at(const fov_block *block, int key, int row);
 
 void test_scores(suite *suite);
+void test_additive(suite *suite, const fov_score *entry);
+void test_cosine_encode(suite *suite, const fov_score *entry);
 void test_modifiers(suite *suite);
+void test_totals(suite *suite);
 void test_activations(suite *suite);
+void test_elementwise(suite *suite);
+void test_lists(suite *suite);
+void test_solvers(suite *suite);
 void test_combines(suite *suite);
 void test_moves(suite *suite);
 void test_environment(suite *suite);

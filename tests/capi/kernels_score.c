@@ -23,27 +23,46 @@ static void check_dot(suite *suite, const kernel_block *b, int by_rows)
         }
 }
 
+/* Scores that multiply the rows as they are, or codes that stand for them. */
+static void test_dot(suite *suite, int score, int by_rows)
+{
+    kernel_block b;
+    kernel_block_init(&b, suite, by_rows);
+    const fov_block *block = &b.block;
+    const fov_score *entry = &suite->kernels->score[score];
+    check_begin("%s %s score %s %s keys %d lanes %d rows %d D %d ld %d", suite->isa->name, dtype_name(suite->real),
+                fov_score_name(score), by_rows ? "rows" : "lanes", block->n_keys, block->n_lanes, block->n_rows,
+                (int)block->head_dim, (int)block->key_ld);
+    RUN(suite, (by_rows ? entry->rows : entry->lanes)(&b.block));
+    check_dot(suite, &b, by_rows);
+    check(block->multiplier == 1, "a score does not touch the multiplier");
+    kernel_block_free(&b);
+}
+
 void test_scores(suite *suite)
 {
-    for (int score = 0; score < FOV_N_SCORES; score++)
-        for (int by_rows = 0; by_rows < 2; by_rows++) {
-            const char *name = fov_score_name(score);
-            for (int repeat = 0; repeat < 60; repeat++) {
-                kernel_block b;
-                kernel_block_init(&b, suite, by_rows);
-                const fov_block *block = &b.block;
-                check_begin("%s %s score %s %s keys %d lanes %d rows %d D %d ld %d", suite->isa->name, dtype_name(suite->real),
-                            name, by_rows ? "rows" : "lanes", block->n_keys, block->n_lanes, block->n_rows, (int)block->head_dim,
-                            (int)block->key_ld);
-                const fov_score *entry = &suite->kernels->score[score];
-                RUN(suite, (by_rows ? entry->rows : entry->lanes)(&b.block));
-                int is_dot = strcmp(name, "dot") == 0 || strcmp(name, "scaled_dot") == 0;
-                check(is_dot, "no oracle for this score");
-                check_dot(suite, &b, by_rows);
-                check(block->multiplier == 1, "a score does not touch the multiplier");
-                kernel_block_free(&b);
-            }
+    for (int score = 0; score < FOV_N_SCORES; score++) {
+        const fov_score *entry = &suite->kernels->score[score];
+        const char *name = fov_score_name(score);
+        check_begin("%s %s score %s table", suite->isa->name, dtype_name(suite->real), name);
+        if (strcmp(name, "additive") == 0) {
+            check(entry->encode && !entry->code_replaces, "additive reads rows and codes");
+            test_additive(suite, entry);
+            continue;
         }
+        if (strcmp(name, "cosine") == 0) {
+            check(entry->encode && entry->code_replaces, "cosine reads codes alone");
+            test_cosine_encode(suite, entry);
+        } else {
+            check(strcmp(name, "dot") == 0 || strcmp(name, "scaled_dot") == 0 || strcmp(name, "bilinear") == 0,
+                  "no oracle for this score");
+            check(!entry->encode && !entry->code_replaces, "a dot product reads rows as they are");
+        }
+        for (int repeat = 0; repeat < 60; repeat++) {
+            test_dot(suite, score, 0);
+            test_dot(suite, score, 1);
+        }
+    }
 }
 
 /* What a modifier makes of one logit, and how far off it may be. */

@@ -2,12 +2,14 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-/* The rounding constants of the compute type (f32, or f64 for f64) and of the result's type. */
-typedef struct rounding {
-    wide u, e_exp, e_tanh, e_log, flushed, u_out, flushed_out;
-} rounding;
+static int64_t n_rows, n_ambiguous;
+
+void oracle_rows(int64_t *n, int64_t *ambiguous)
+{
+    *n = n_rows;
+    *ambiguous = n_ambiguous;
+}
 
 static rounding rounding_of(int dtype)
 {
@@ -17,129 +19,143 @@ static rounding rounding_of(int dtype)
     return (rounding){u, 4 * u, 4 * u, 2 * u, dtype_tiny(real), dtype_roundoff(dtype), dtype_tiny(dtype)};
 }
 
-static wide gamma_of(int64_t n, wide u) { return (wide)n * u / (1 - (wide)n * u); }
-
-/* One query row. */
-typedef struct row {
-    wide *logits, *weights; /* of the keys; -inf and 0 where masked */
-    char *attended;
-    wide logit_error; /* the largest error of an attended logit, ds in docs/numerics.md */
-    wide lse;
-} row;
-
-static wide multiplied(const problem *call, const char *score)
+/* f16 ends at 65504: what rounds beyond it is infinite. */
+static void check_stored(int dtype, wide got, wide want, wide bound, const char *what, int64_t i, int64_t j)
 {
-    if (strcmp(score, "dot") == 0 || strcmp(score, "scaled_dot") == 0) return (wide)call->args.scale;
-    check(0, "the oracle does not know the score %s", score);
-    return 0;
+    if (dtype == FOV_F16 && fabsl(want) + bound >= 65504)
+        check(fabsl(got) >= 65504 - 2 * bound && got * want > 0, "%s overflows", what);
+    else check_close(got, want, bound, what, i, j);
 }
 
-static void fill_logits(const problem *call, const rounding *c, int64_t batch, int64_t head, int64_t i, row *row)
+static void check_output(const problem *call, const rounding *c, int64_t batch, int64_t head, int64_t i, const row *row)
 {
     const fov_attention_args *args = &call->args;
     int64_t kv_head = head / (args->n_q_heads / args->n_kv_heads);
-    wide scale = multiplied(call, fov_score_name(args->score));
-    row->logit_error = 0;
-    for (int64_t j = 0; j < args->kv_len; j++) {
-        row->logits[j] = -INFINITY;
-        row->attended[j] = (char)problem_attends(call, batch, head, i, j);
-        if (!row->attended[j]) continue;
-        wide x = 0, size = 0;
-        for (int64_t d = 0; d < args->head_dim; d++) {
-            wide term = tensor_get(&call->query, batch, head, i, d) * tensor_get(&call->key, batch, kv_head, j, d);
-            x += term;
-            size += fabsl(term);
-        }
-        x *= scale;
-        wide error = gamma_of(args->head_dim + 1, c->u) * fabsl(scale) * size;
-        if (args->softcap != 0) {
-            wide cap = (wide)args->softcap;
-            x = cap * tanhl(x / cap);
-            error += cap * (c->e_tanh + 2 * c->u); /* x / c and the last product round too */
-        }
-        if (args->bias.data) {
-            wide bias = tensor_get(&call->bias, batch, head, i, j);
-            x += bias;
-            error += 2 * c->u * fabsl(bias); /* an f64 bias rounds to f32; the sum */
-        }
-        if (args->alibi_slopes) {
-            wide alibi = (wide)args->alibi_slopes[head] * (wide)(j - (i + problem_offset(call, batch)));
-            x += alibi;
-            error += 3 * c->u * fabsl(alibi); /* the slope, the product, the sum */
-        }
-        error += 3 * c->u * fabsl(x); /* to log2 units: the constant, its product, the distance from row_max */
-        row->logits[j] = x;
-        if (error > row->logit_error) row->logit_error = error; /* not the NaN of a NaN logit */
-    }
-    if (args->sinks) row->logit_error += 3 * c->u * fabsl((wide)args->sinks[head]);
-}
-
-/* Weights and lse of a row; returns the relative error that a weight may have. */
-static wide fill_weights(const problem *call, const rounding *c, int64_t head, row *row)
-{
-    const fov_attention_args *args = &call->args;
-    const char *activation = fov_activation_name(args->activation);
-    int64_t n_terms = args->kv_len + (args->sinks != NULL);
-    if (strcmp(activation, "sigmoid") == 0) {
-        for (int64_t j = 0; j < args->kv_len; j++) row->weights[j] = row->attended[j] ? 1 / (1 + expl(-row->logits[j])) : 0;
-        return row->logit_error + c->e_exp + 3 * c->u + gamma_of(n_terms, c->u); /* d log w = (1 - w) dx; 1 + e, quotient */
-    }
-    if (strcmp(activation, "softmax") != 0) check(0, "the oracle does not know the activation %s", activation);
-    wide sink = args->sinks ? (wide)args->sinks[head] : -INFINITY;
-    wide row_max = sink, row_sum = 0;
-    for (int64_t j = 0; j < args->kv_len; j++) row_max = fmaxl(row_max, row->logits[j]);
-    for (int64_t j = 0; j < args->kv_len; j++) {
-        row->weights[j] = row->attended[j] ? expl(row->logits[j] - row_max) : 0;
-        row_sum += row->weights[j];
-    }
-    if (args->sinks) row_sum += expl(sink - row_max);
-    for (int64_t j = 0; j < args->kv_len; j++)
-        if (row->attended[j]) row->weights[j] /= row_sum;
-    row->lse = row_sum == 0 ? (wide)-INFINITY : row_max + logl(row_sum);
-    return 2 * row->logit_error + 2 * c->e_exp + 2 * gamma_of(n_terms, c->u);
-}
-
-static void check_row(const problem *call, const rounding *c, int64_t batch, int64_t head, int64_t i, row *row)
-{
-    const fov_attention_args *args = &call->args;
-    int64_t kv_head = head / (args->n_q_heads / args->n_kv_heads);
-    fill_logits(call, c, batch, head, i, row);
-    wide relative = fill_weights(call, c, head, row);
+    int selects = problem_is(call, "select"), leaves_out = selects; /* keys whose weight is exactly 0 */
+    static const char *const sparse[] = {"sparsemax", "entmax15", "entmax", "topk"};
+    for (int s = 0; s < 4; s++) leaves_out |= problem_is(call, sparse[s]);
+    const wide *weights = selects ? row->selected : row->weights, *errors = selects ? row->selected_errors : row->errors;
     for (int64_t d = 0; d < args->value_dim; d++) {
         wide sum = 0, size = 0, lost = 0;
+        int skip = 0;
         for (int64_t j = 0; j < args->kv_len; j++) {
-            if (!row->attended[j]) continue; /* what a masked value holds does not matter */
+            if (!row->attended[j] || (leaves_out && weights[j] == 0 && errors[j] == 0)) continue;
             wide value = tensor_get(&call->value, batch, kv_head, j, d);
-            sum += row->weights[j] * value;
-            size += row->weights[j] * fabsl(value);
+            if (isnan(value) && leaves_out && (row->maybe_zero[j] || weights[j] == 0)) skip = 1; /* taken in or not */
+            sum += weights[j] * value;
+            size += (errors[j] + (gamma_of(args->kv_len + 2, c->u) + c->u_out) * fabsl(weights[j])) * fabsl(value);
             lost += c->flushed * (1 + fabsl(value)); /* the product, or the weight before it */
         }
-        check_close(tensor_get(&call->output, batch, head, i, d), sum, (relative + c->u_out) * size + lost + c->flushed_out,
-                    "output", i, d);
+        if (!skip)
+            check_stored(args->dtype, tensor_get(&call->output, batch, head, i, d), sum, size + lost + c->flushed_out, "output",
+                         i, d);
     }
-    if (args->weights.data)
-        for (int64_t j = 0; j < args->kv_len; j++)
-            check_close(tensor_get(&call->weights, batch, head, i, j), row->weights[j],
-                        row->attended[j] ? (relative + c->u_out) * row->weights[j] + c->flushed + c->flushed_out : 0, "weights",
-                        i, j);
-    if (args->lse.data) {
-        int64_t n_terms = args->kv_len + (args->sinks != NULL);
-        wide size = fabsl(row->lse) + logl((wide)(n_terms > 0 ? n_terms : 1)); /* row_max to and from log2 units, the sum */
-        wide bound = row->logit_error + c->e_exp + gamma_of(n_terms, c->u) + (c->e_log + 3 * c->u) * size + c->flushed;
-        check_close(tensor_get(&call->lse, batch, head, i, 0), row->lse, bound, "lse", i, 0);
+}
+
+/* w_ij v_jd; what is masked, or left out, is 0. */
+static void check_products(const problem *call, const rounding *c, int64_t batch, int64_t head, int64_t i, const row *row)
+{
+    const fov_attention_args *args = &call->args;
+    int64_t kv_head = head / (args->n_q_heads / args->n_kv_heads);
+    int sparse =
+        problem_is(call, "sparsemax") || problem_is(call, "entmax15") || problem_is(call, "entmax") || problem_is(call, "topk");
+    for (int64_t j = 0; j < args->kv_len; j++)
+        for (int64_t d = 0; d < call->product_step; d++) {
+            wide got = tensor_get(&call->output, batch, head, i, j * call->product_step + d);
+            if (d >= args->value_dim) continue;
+            wide value = tensor_get(&call->value, batch, kv_head, j, d), want = row->weights[j] * value, bound;
+            if (!row->attended[j] || (sparse && row->weights[j] == 0 && row->errors[j] == 0)) want = bound = 0;
+            else {
+                bound = (row->errors[j] + (c->u + c->u_out) * fabsl(row->weights[j])) * fabsl(value);
+                bound += c->flushed * (1 + fabsl(value)) + c->flushed_out;
+                if (isnan(value) && row->maybe_zero[j] && sparse) continue;
+            }
+            check_stored(args->dtype, got, want, bound, "products", i, j);
+        }
+}
+
+/* Totals of one head: sum or maximum of the weights so far, the bound, and whether a row was ambiguous. */
+typedef struct totals {
+    wide *sums, *sizes, *max, *errors;
+    int ambiguous;
+} totals;
+
+static void check_row(const problem *call, const rounding *c, int64_t batch, int64_t head, int64_t i, const encoded *query,
+                      const encoded *keys, row *row, totals *totals)
+{
+    const fov_attention_args *args = &call->args;
+
+    oracle_encode(call, c, head, 0, &call->query, batch, head, i, query);
+    oracle_logits(call, c, batch, head, i, query, keys, row);
+    oracle_weights(call, c, head, row);
+    n_rows++;
+    n_ambiguous += row->ambiguous;
+    if (!row->ambiguous) {
+        if (problem_is(call, "product")) check_products(call, c, batch, head, i, row);
+        else check_output(call, c, batch, head, i, row);
     }
+    int topk = row->ambiguous && problem_is(call, "topk"); /* a selection does not touch the weights of the activation */
+    totals->ambiguous |= topk;
+    for (int64_t j = 0; j < args->kv_len; j++) {
+        wide w = row->weights[j];
+        totals->sums[j] += w;
+        totals->sizes[j] += fabsl(w);
+        totals->max[j] = isnan(w) || isnan(totals->max[j]) ? (wide)NAN : i == 0 ? w : fmaxl(totals->max[j], w);
+        totals->errors[j] = args->key_stats_kind == FOV_KEY_STATS_SUM ? totals->errors[j] + row->errors[j] + c->flushed
+                                                                      : fmaxl(totals->errors[j], row->errors[j] + c->flushed);
+        wide bound = row->attended[j] ? row->errors[j] + (c->u + c->u_out) * fabsl(w) + c->flushed + c->flushed_out : 0;
+        if (args->weights.data && !topk)
+            check_stored(args->dtype, tensor_get(&call->weights, batch, head, i, j), w, bound, "weights", i, j);
+    }
+    if (args->lse.data) check_close(tensor_get(&call->lse, batch, head, i, 0), row->lse, row->lse_bound, "lse", i, 0);
+}
+
+/* Weights are reals, and sums of reals as long as they are inside a block; the result rounds once more. */
+static void check_key_stats(const problem *call, const rounding *c, int64_t batch, int64_t head, const totals *totals)
+{
+    const fov_attention_args *args = &call->args;
+    int is_max = args->key_stats_kind == FOV_KEY_STATS_MAX;
+    for (int64_t j = 0; j < args->kv_len && !totals->ambiguous; j++) {
+        wide want = args->q_len == 0 ? 0 : is_max ? totals->max[j] : totals->sums[j];
+        wide size = is_max ? fabsl(want) : totals->sizes[j];
+        wide bound = totals->errors[j] + gamma_of((is_max ? 0 : args->q_len) + 2, c->u) * size + c->flushed;
+        check_close(tensor_get(&call->key_stats, batch, head, 0, j), want, bound, "key_stats", head, j);
+    }
+}
+
+static wide *wides(int64_t n) { return calloc((size_t)n + 1, sizeof(wide)); }
+
+static void check_head(const problem *call, const rounding *c, int64_t batch, int64_t head)
+{
+    const fov_attention_args *args = &call->args;
+    int64_t n = args->kv_len, dim = call->score_dim, kv_head = head / (args->n_q_heads / args->n_kv_heads);
+    row row = {.logits = wides(n),
+               .logit_errors = wides(n),
+               .weights = wides(n),
+               .errors = wides(n),
+               .selected = wides(n),
+               .selected_errors = wides(n),
+               .attended = calloc((size_t)n + 1, 1),
+               .maybe_zero = calloc((size_t)n + 1, 1)};
+    encoded query = {wides(dim), wides(dim)}, keys = {wides(n * dim), wides(n * dim)};
+    totals totals = {wides(n), wides(n), wides(n), wides(n), 0};
+    for (int64_t j = 0; j < n; j++) {
+        encoded key = {keys.x + j * dim, keys.errors + j * dim};
+        oracle_encode(call, c, head, 1, &call->key, batch, kv_head, j, &key);
+    }
+    for (int64_t i = 0; i < args->q_len && !check_failed(); i++) check_row(call, c, batch, head, i, &query, &keys, &row, &totals);
+    if (args->key_stats.data && !check_failed()) check_key_stats(call, c, batch, head, &totals);
+    wide *const memory[] = {row.logits,          row.logit_errors, row.weights,  row.errors,   row.selected,
+                            row.selected_errors, query.x,          query.errors, keys.x,       keys.errors,
+                            totals.sums,         totals.sizes,     totals.max,   totals.errors};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) free(memory[i]);
+    free(row.attended);
+    free(row.maybe_zero);
 }
 
 void oracle_check(const problem *call)
 {
-    const fov_attention_args *args = &call->args;
-    size_t n = (size_t)args->kv_len + 1;
-    row row = {.logits = calloc(n, sizeof(wide)), .weights = calloc(n, sizeof(wide)), .attended = calloc(n, 1)};
-    const rounding c = rounding_of(args->dtype);
+    const rounding c = rounding_of(call->args.dtype);
     for (int64_t batch = 0; batch < call->batch; batch++)
-        for (int64_t head = 0; head < args->n_q_heads; head++)
-            for (int64_t i = 0; i < args->q_len && !check_failed(); i++) check_row(call, &c, batch, head, i, &row);
-    free(row.logits);
-    free(row.weights);
-    free(row.attended);
+        for (int64_t head = 0; head < call->args.n_q_heads && !check_failed(); head++) check_head(call, &c, batch, head);
 }

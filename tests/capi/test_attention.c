@@ -1,5 +1,5 @@
-/* Whole calls of the public C API against plain loops: random shapes, layouts, dtypes and options, on every ISA that this
- * machine runs, every array flush against an unreadable page first on one side, then on the other.
+/* Whole calls of the public C API against plain loops: every mode in turn, with random shapes, layouts, dtypes and options, on
+ * every ISA that this machine runs, every array flush against an unreadable page first on one side, then on the other.
  *
  *     test_attention [n_cases per ISA] [first case]
  */
@@ -8,11 +8,16 @@
 #include <string.h>
 
 #include "oracle.h"
+#include "refusals.h"
 
 typedef struct snapshot {
     unsigned char *bytes;
     size_t size;
 } snapshot;
+
+enum { SPREAD = 67 }; /* few cases meet every stage too; prime to the number of modes, so that many meet every mode */
+
+static int n_threaded; /* calls that ran with several threads */
 
 static snapshot take(const guarded *memory)
 {
@@ -50,41 +55,88 @@ static int gaps_untouched(tensor *array, const int64_t shape[4])
     return 1;
 }
 
+/* The columns between the products of two keys are not the call's. */
+static int product_gaps_untouched(const problem *call)
+{
+    const fov_attention_args *args = &call->args;
+    char untouched[8];
+    memset(untouched, 0xA5, sizeof untouched);
+    for (int64_t batch = 0; batch < call->batch; batch++)
+        for (int64_t head = 0; head < args->n_q_heads; head++)
+            for (int64_t i = 0; i < args->q_len; i++)
+                for (int64_t at = 0; at < args->kv_len * call->product_step; at++)
+                    if (at % call->product_step >= args->value_dim &&
+                        tensor_get(&call->output, batch, head, i, at) != dtype_load(untouched, args->dtype))
+                        return 0;
+    return 1;
+}
+
+enum { N_RESULTS = 4 };
+
+/* The same call with three threads: other bits would show in the serial results' memory. Ends with the results destroyed. */
+static void check_threads(problem *call, int flush_end)
+{
+    const fov_attention_args *args = &call->args;
+    tensor *results[N_RESULTS] = {&call->output, &call->lse, &call->weights, &call->key_stats};
+    static const char *const names[N_RESULTS] = {"output", "lse", "weights", "key_stats"};
+    int is_product = problem_is(call, "product");
+    const int64_t rows[N_RESULTS] = {args->q_len, args->q_len, args->q_len, 1};
+    const int64_t columns[N_RESULTS] = {is_product ? args->kv_len * call->product_step : args->value_dim, 1, args->kv_len,
+                                        args->kv_len};
+    snapshot serial[N_RESULTS];
+    for (int i = 0; i < N_RESULTS; i++) serial[i] = take(&results[i]->memory);
+    fov_status status = run(call, 3, flush_end);
+    check(status == FOV_OK, "status %d with three threads: %s", (int)status, fov_status_message(status));
+    for (int i = 0; i < N_RESULTS; i++) {
+        const int64_t shape[4] = {call->batch, args->n_q_heads, rows[i], columns[i]};
+        check(unchanged(serial[i], &results[i]->memory), "%s has other bits with three threads", names[i]);
+        if (results[i]->memory.size) check(gaps_untouched(results[i], shape), "bytes between %s elements written", names[i]);
+    }
+}
+
 static void test_case(const char *isa, int64_t number, int flush_end)
 {
     random_state random = {(uint64_t)number};
     problem call;
-    problem_init(&call, &random, flush_end);
+    problem_init(&call, &random, number * SPREAD, 0, flush_end);
     problem_poison(&call, &random);
     check_begin("case %lld %s %s", (long long)number, isa, call.name);
 
-    const fov_attention_args *args = &call.args;
-    const guarded *inputs[] = {&call.query.memory, &call.key.memory, &call.value.memory, &call.mask.memory, &call.bias.memory};
-    snapshot before[5];
-    for (int i = 0; i < 5; i++) before[i] = take(inputs[i]);
+    const guarded *inputs[] = {&call.query.memory, &call.key.memory, &call.value.memory, &call.mask.memory,
+                               &call.bias.memory,  &call.score_w_q,  &call.score_w_k,    &call.score_v};
+    enum { N_INPUTS = sizeof inputs / sizeof *inputs };
+    snapshot before[N_INPUTS];
+    for (int i = 0; i < N_INPUTS; i++) before[i] = take(inputs[i]);
     fov_status status = run(&call, 1, flush_end);
     check(status == FOV_OK, "status %d: %s", (int)status, fov_status_message(status));
     if (status == FOV_OK) oracle_check(&call);
-    for (int i = 0; i < 5; i++) check(unchanged(before[i], inputs[i]), "input %d was written", i);
+    for (int i = 0; i < N_INPUTS; i++) check(unchanged(before[i], inputs[i]), "input %d was written", i);
+    if (problem_is(&call, "product")) check(product_gaps_untouched(&call), "columns between products written");
+    if (status == FOV_OK) check_threads(&call, flush_end);
+    problem_free(&call);
+}
 
-    tensor *results[] = {&call.output, &call.lse, &call.weights};
-    static const char *const names[] = {"output", "lse", "weights"};
-    snapshot serial[3];
-    for (int i = 0; i < 3; i++) serial[i] = take(&results[i]->memory);
-    if (status == FOV_OK) status = run(&call, 2, flush_end);
-    check(status == FOV_OK, "status %d with two threads: %s", (int)status, fov_status_message(status));
-    const int64_t columns[] = {args->value_dim, 1, args->kv_len};
-    for (int i = 0; i < 3; i++) {
-        const int64_t shape[4] = {call.batch, args->n_q_heads, args->q_len, columns[i]};
-        check(unchanged(serial[i], &results[i]->memory), "%s has other bits with two threads", names[i]);
-        if (results[i]->memory.size) check(gaps_untouched(results[i], shape), "bytes between %s elements written", names[i]);
-    }
+/* Calls that pay for threads; the small ones have one whatever they ask for. */
+static void test_threads(const char *isa, int64_t mode)
+{
+    random_state random = {(uint64_t)mode};
+    problem call;
+    fov_stats stats = {0};
+    problem_init(&call, &random, mode, 1, (int)(mode % 2));
+    call.args.stats = &stats;
+    check_begin("threads %lld %s %s", (long long)mode, isa, call.name);
+    fov_status status = run(&call, 1, 1);
+    check(status == FOV_OK, "status %d: %s", (int)status, fov_status_message(status));
+    if (status == FOV_OK) check_threads(&call, 1);
+    check(stats.n_threads >= 1, "no task ran");
+    if (stats.n_threads > 1) n_threaded++;
     problem_free(&call);
 }
 
 int main(int argc, char **argv)
 {
-    int64_t n_cases = argc > 1 ? atoll(argv[1]) : 400, first = argc > 2 ? atoll(argv[2]) : 0;
+    int64_t n_cases = argc > 1 ? atoll(argv[1]) : 400, first = argc > 2 ? atoll(argv[2]) : 0, n_rows, n_ambiguous;
+    int64_t n_modes = problem_n_modes(), n_threads = n_cases < n_modes ? n_cases : n_modes;
     for (int i = 0; fov_isa_name(i) != NULL; i++) {
         const char *isa = fov_isa_name(i);
         if (!fov_isa_available(i)) {
@@ -99,6 +151,15 @@ int main(int argc, char **argv)
             test_case(isa, number, 1);
             test_case(isa, number, 0);
         }
+        for (int64_t i = 0; i < n_threads; i++) test_threads(isa, i * n_modes / n_threads);
+        test_refusals(isa);
     }
+    oracle_rows(&n_rows, &n_ambiguous);
+    printf("%lld rows, %lld with a selection by less than the rounding errors; %d calls with several threads\n",
+           (long long)n_rows, (long long)n_ambiguous, n_threaded);
+    check_begin("what was compared");
+    check(n_modes % SPREAD != 0, "the cases do not meet every mode");
+    check(n_ambiguous * 10 < n_rows, "one row in ten was not");
+    check(n_threaded > 0 || fov_get_available_threads() < 2 || strcmp(fov_threading_layer(), "none") == 0, "no call had threads");
     return check_report();
 }

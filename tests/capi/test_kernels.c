@@ -13,7 +13,11 @@ static void test_table(const fov_isa *isa, const fov_kernels *kernels, int real)
           kernels->max_vectors);
     test_scores(&suite);
     test_modifiers(&suite);
+    test_totals(&suite);
     test_activations(&suite);
+    test_elementwise(&suite);
+    test_lists(&suite);
+    test_solvers(&suite);
     test_combines(&suite);
     test_moves(&suite);
     test_environment(&suite);

@@ -1,0 +1,5 @@
+"""``python -m benchmarks.compare``."""
+
+from benchmarks.compare.cli import main
+
+main()
