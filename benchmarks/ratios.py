@@ -7,22 +7,17 @@ target is met when both the ratio of the minima and the ratio of the medians rea
 """
 
 import argparse
-import importlib.metadata
 import json
-import platform
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-import foveate
 from benchmarks import rivals, shapes
+from benchmarks.results import Row, environment, table
 from benchmarks.shapes import Shape
-from benchmarks.timing import PAUSE, Times, check_agreement, interleave
+from benchmarks.timing import PAUSE, check_agreement, interleave
 
 Maker = Callable[[Shape, rivals.Arrays], rivals.Call]
 MAKERS: dict[str, Maker] = {
@@ -41,92 +36,16 @@ CLAIMS: dict[Shape, dict[str, float | None]] = {
 }
 
 
-@dataclass(frozen=True)
-class Row:
-    """One shape against one rival."""
-
-    shape: Shape
-    rival: str
-    ours: Times
-    theirs: Times
-    target: float | None
-
-    @property
-    def ratio_of_minima(self) -> float:
-        return self.theirs.min / self.ours.min
-
-    @property
-    def ratio_of_medians(self) -> float:
-        return self.theirs.median / self.ours.median
-
-    @property
-    def worse_ratio(self) -> float:
-        return min(self.ratio_of_minima, self.ratio_of_medians)
-
-    @property
-    def met(self) -> bool | None:
-        return None if self.target is None else self.worse_ratio >= self.target
-
-    def as_dict(self) -> dict[str, object]:
-        return {
-            "shape": str(self.shape),
-            "rival": self.rival,
-            "foveate_min_s": self.ours.min,
-            "foveate_median_s": self.ours.median,
-            "rival_min_s": self.theirs.min,
-            "rival_median_s": self.theirs.median,
-            "bursts": len(self.ours.bursts),
-            "ratio_of_minima": self.ratio_of_minima,
-            "ratio_of_medians": self.ratio_of_medians,
-            "foveate_gflops": self.shape.flops / self.ours.min * 1e-9,
-            "target": self.target,
-            "met": self.met,
-        }
-
-
 def measure(shape: Shape, targets: dict[str, float | None], repeats: int, budget: float) -> list[Row]:
     """Time one shape against its rivals."""
     arrays = shape.arrays()
     calls = {name: MAKERS[name](shape, arrays) for name in ("foveate", *targets)}
     check_agreement(calls, shape.dtype)
     times = interleave(calls, repeats, budget, PAUSE)
-    return [Row(shape, name, times["foveate"], times[name], target) for name, target in targets.items()]
-
-
-def milliseconds(times: Times) -> str:
-    return f"{times.min * 1e3:.4g} / {times.median * 1e3:.4g}"
-
-
-def table(title: str, rows: Iterable[Row], markdown: bool) -> Table:
-    """The rows for a terminal, or as Markdown."""
-    result = Table(title=None if markdown else title, box=box.MARKDOWN if markdown else box.SIMPLE)
-    for column in ("shape", "rival"):
-        result.add_column(column, no_wrap=True)
-    for column in ("foveate ms", "rival ms", "of minima", "of medians", "GFLOP/s", "target", "met"):
-        result.add_column(column, justify="right", no_wrap=True)
-    for row in rows:
-        result.add_row(
-            str(row.shape),
-            row.rival,
-            milliseconds(row.ours),
-            milliseconds(row.theirs),
-            f"{row.ratio_of_minima:.2f}",
-            f"{row.ratio_of_medians:.2f}",
-            f"{row.shape.flops / row.ours.min * 1e-9:.3g}",
-            "" if row.target is None else f"{row.target:g}",
-            {True: "yes", False: "NO", None: ""}[row.met],
-        )
-    return result
-
-
-def environment(n_threads: int) -> dict[str, object]:
-    names = ("foveate", "numpy", "torch")
-    return {
-        "threads": n_threads,
-        "isa": foveate.get_isa(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in names},
-    }
+    return [
+        Row(str(shape), name, times["foveate"], times[name], target, shape.flops)
+        for name, target in targets.items()
+    ]
 
 
 def main() -> None:
@@ -143,7 +62,7 @@ def main() -> None:
 
     rivals.set_threads(options.threads)
     console = Console(width=max(140, Console().width))  # also where the output is a pipe
-    facts = environment(options.threads)
+    facts = environment(options.threads, ["torch"])
     console.print(", ".join(f"{name} {fact}" for name, fact in facts.items()))
     work = {
         "claims": CLAIMS if options.rows != "grid" else {},

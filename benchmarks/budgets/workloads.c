@@ -53,7 +53,12 @@ static void fill(void *data, int64_t n, int dtype, uint64_t state)
 static fov_array array(int64_t heads, int64_t rows, int64_t dim, int dtype, uint64_t seed)
 {
     int64_t size = dtype == FOV_F64 ? 8 : dtype == FOV_F32 ? 4 : 2;
-    fov_array a = {aligned_alloc(64, (size_t)(heads * rows * dim * size + 63) & ~(size_t)63), NULL, rows * dim * size, dim * size, size, dtype};
+    fov_array a = {aligned_alloc(64, (size_t)(heads * rows * dim * size + 63) & ~(size_t)63),
+                   NULL,
+                   rows * dim * size,
+                   dim * size,
+                   size,
+                   dtype};
     fill(a.data, heads * rows * dim, dtype, seed);
     return a;
 }
@@ -79,9 +84,19 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: workloads ISA NAME, or workloads --list\n");
         return 2;
     }
-    fov_attention_args args = {.size = sizeof args, .stages = FOV_STAGE_ALL, .dtype = w->dtype, .n_threads = 1, .scale = 0.125,
-                               .n_q_heads = w->n_q_heads, .n_kv_heads = w->n_kv_heads, .q_len = w->q_len, .kv_len = w->kv_len,
-                               .head_dim = w->dim, .value_dim = w->dim, .window_left = FOV_OPEN, .window_right = w->causal ? 0 : FOV_OPEN};
+    fov_attention_args args = {.size = sizeof args,
+                               .stages = FOV_STAGE_ALL,
+                               .dtype = w->dtype,
+                               .n_threads = 1,
+                               .scale = 0.125,
+                               .n_q_heads = w->n_q_heads,
+                               .n_kv_heads = w->n_kv_heads,
+                               .q_len = w->q_len,
+                               .kv_len = w->kv_len,
+                               .head_dim = w->dim,
+                               .value_dim = w->dim,
+                               .window_left = FOV_OPEN,
+                               .window_right = w->causal ? 0 : FOV_OPEN};
     args.score = find(fov_score_name, w->score);
     args.activation = find(fov_activation_name, w->activation);
     args.combine = find(fov_combine_name, w->combine);

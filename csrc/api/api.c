@@ -1,27 +1,65 @@
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "attention/driver.h"
 #include "attention/plan.h"
+#include "attention/problem.h"
 #include "dispatch/dispatch.h"
 #include "foveate/foveate.h"
 
 enum { ALIGNMENT = 64 };
 
-static fov_status make_plan(const fov_attention_args *args, fov_plan *plan)
+/* The first layout that was frozen ended with parallel_for_host. Later fields are appended, and 0 means that they are not used. */
+static const size_t FIRST_SIZE = offsetof(fov_attention_args, parallel_for_host) + sizeof(void *);
+
+/* Arguments of an older or a newer header as those of this library: missing fields are 0, unknown ones must be. */
+static fov_status read_args(const fov_attention_args *args, fov_attention_args *room, const fov_attention_args **read)
 {
-    fov_status status;
+    if (!args) return fov_problem(FOV_ERROR_ARGUMENT, "args must not be NULL");
+    size_t known = sizeof *args;
+    *read = args;
+    if (args->size == known) return FOV_OK;
+    if (args->size < FIRST_SIZE)
+        return fov_problem(FOV_ERROR_ARGUMENT, "args->size must be sizeof(fov_attention_args), at least %zu, got %zu", FIRST_SIZE,
+                           args->size);
+    for (size_t i = known; i < args->size; i++)
+        if (((const unsigned char *)args)[i] != 0)
+            return fov_problem(FOV_ERROR_ARGUMENT,
+                               "args use a field that this foveate (%s, %zu bytes) does not know, got %zu bytes", fov_version(),
+                               known, args->size);
+    memset(room, 0, sizeof *room);
+    memcpy(room, args, args->size < known ? args->size : known);
+    room->size = known;
+    *read = room;
+    return FOV_OK;
+}
+
+static fov_status make_plan(const fov_attention_args *args, fov_attention_args *room, fov_plan *plan)
+{
+    fov_status status = read_args(args, room, &args);
+    if (status != FOV_OK) return status;
     const fov_isa *isa = fov_active_isa(&status);
-    return isa ? fov_plan_make(args, isa, plan) : status;
+    if (!isa) return fov_problem(status, "%s", fov_status_string(status));
+    return fov_plan_make(args, isa, plan);
+}
+
+static fov_status refuse_workspace(size_t needed, size_t came)
+{
+    return fov_problem(FOV_ERROR_WORKSPACE, "workspace must have the %zu bytes of fov_workspace_size, got %zu", needed, came);
 }
 
 fov_status fov_workspace_size(const fov_attention_args *args, size_t *size)
 {
     fov_plan plan;
-    fov_status status = make_plan(args, &plan);
+    fov_attention_args room;
+    if (!size) return fov_problem(FOV_ERROR_ARGUMENT, "size must not be NULL");
     *size = 0;
+    fov_status status = make_plan(args, &room, &plan);
     if (status != FOV_OK) return status;
-    size_t threads = (size_t)plan.n_threads, room = SIZE_MAX - ALIGNMENT;
-    if (plan.shared_bytes > room || plan.thread_bytes > (room - plan.shared_bytes) / threads) return FOV_ERROR_OVERFLOW;
+    size_t threads = (size_t)plan.n_threads, most = SIZE_MAX - ALIGNMENT;
+    if (plan.shared_bytes > most || plan.thread_bytes > (most - plan.shared_bytes) / threads)
+        return fov_problem(FOV_ERROR_OVERFLOW, "the workspace would need more than %zu bytes", most);
     *size = plan.shared_bytes + threads * plan.thread_bytes + ALIGNMENT;
     return FOV_OK;
 }
@@ -29,20 +67,18 @@ fov_status fov_workspace_size(const fov_attention_args *args, size_t *size)
 fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size)
 {
     fov_plan plan;
-    fov_status status = make_plan(args, &plan);
+    fov_attention_args room;
+    fov_status status = make_plan(args, &room, &plan);
     if (status != FOV_OK) return status;
-    if (plan.n_tasks == 0) {
-        fov_run(&plan, NULL);
-        return FOV_OK;
-    }
-    if (!workspace) return FOV_ERROR_WORKSPACE;
+    if (plan.n_tasks == 0) return fov_run(&plan, NULL);
+    size_t least = plan.shared_bytes + plan.thread_bytes + ALIGNMENT;
+    if (!workspace) return fov_problem(FOV_ERROR_WORKSPACE, "workspace must not be NULL");
     char *start = (char *)(((uintptr_t)workspace + ALIGNMENT - 1) & ~(uintptr_t)(ALIGNMENT - 1));
     size_t lost = (size_t)(start - (char *)workspace);
-    if (workspace_size < lost || workspace_size - lost < plan.shared_bytes) return FOV_ERROR_WORKSPACE;
+    if (workspace_size < lost || workspace_size - lost < plan.shared_bytes) return refuse_workspace(least, workspace_size);
     /* the limit of threads may have risen since fov_workspace_size: take what the workspace has room for */
-    size_t room = (workspace_size - lost - plan.shared_bytes) / (plan.thread_bytes ? plan.thread_bytes : 1);
-    if (room < (size_t)plan.n_threads) plan.n_threads = (int)room;
-    if (plan.n_threads < 1) return FOV_ERROR_WORKSPACE;
-    fov_run(&plan, start);
-    return FOV_OK;
+    size_t areas = (workspace_size - lost - plan.shared_bytes) / (plan.thread_bytes ? plan.thread_bytes : 1);
+    if (areas < (size_t)plan.n_threads) plan.n_threads = (int)areas;
+    if (plan.n_threads < 1) return refuse_workspace(least, workspace_size);
+    return fov_run(&plan, start);
 }

@@ -26,7 +26,7 @@ int fov_activation_has_lse(int index)
     return index >= 0 && index < FOV_N_ACTIVATIONS && fov_isa_scalar.f32->activation[index].has_lse;
 }
 
-const char *fov_status_message(fov_status status)
+const char *fov_status_string(fov_status status)
 {
     switch (status) {
     case FOV_OK: return "ok";
@@ -36,6 +36,7 @@ const char *fov_status_message(fov_status status)
     case FOV_ERROR_ISA_UNKNOWN: return "this build has no such ISA";
     case FOV_ERROR_ISA_UNAVAILABLE: return "this machine cannot run that ISA";
     case FOV_ERROR_UNSUPPORTED: return "this mode does not offer what was asked for";
+    case FOV_CANCELLED: return "cancelled by the caller";
     }
     return "unknown status";
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "attention/problem.h"
 #include "attention/split.h"
 #include "attention/task.h"
 #include "parallel/parallel.h"
@@ -10,7 +11,10 @@
 typedef struct {
     const fov_plan *plan;
     char *shared, *threads;
+    int cancelled;
 } fov_run_context;
+
+static int is_cancelled(const fov_plan *p) { return p->args->cancel && *p->args->cancel != 0; }
 
 /* Lays the scratch of a thread out: blocks of (query, codes, accumulators, three state arrays), then what the blocks share. */
 static void lay_out(fov_task *t, char *at)
@@ -123,7 +127,7 @@ static void run_keys(fov_task *t)
     }
     if (first < t->chunk_first) first = t->chunk_first;
     if (last > t->chunk_last) last = t->chunk_last;
-    for (int64_t key = first / tile * tile; key < last; key += tile) {
+    for (int64_t key = first / tile * tile; key < last && !is_cancelled(t->plan); key += tile) {
         fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
         for (int i = 0; i < t->n_blocks; i++) run_tile(t, &t->blocks[i]);
     }
@@ -140,9 +144,13 @@ static void finish(fov_task *t)
 
 static void run_task(void *context, int64_t task, int thread)
 {
-    const fov_run_context *run = context;
+    fov_run_context *run = context;
     const fov_plan *p = run->plan;
     fov_task t;
+    if (is_cancelled(p)) {
+        __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
+        return;
+    }
     t.plan = p;
     t.totals = NULL;
     t.tiles_computed = t.tiles_dead = 0;
@@ -159,12 +167,16 @@ static void run_task(void *context, int64_t task, int thread)
     for (; row < end; row += p->span_rows) {
         start_blocks(&t, row, row + p->span_rows < end ? row + p->span_rows : end);
         if (p->first_pass) run_keys(&t);
+        if (is_cancelled(p)) {
+            __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
+            break;
+        }
         joined = p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk);
         if (!joined) break; /* a split unit has one span */
         if (p->stats_bytes && !t.totals) fov_totals_start(&t, run->shared + p->split_bytes, row_task);
         finish(&t);
     }
-    if (p->stats_bytes && joined) fov_totals_finish(&t, run->shared + p->split_bytes);
+    if (p->stats_bytes && joined && t.totals) fov_totals_finish(&t, run->shared + p->split_bytes);
 
     p->isa->leave(environment);
     if (p->args->stats) {
@@ -173,18 +185,21 @@ static void run_task(void *context, int64_t task, int thread)
     }
 }
 
-void fov_run(const fov_plan *p, char *workspace)
+fov_status fov_run(const fov_plan *p, char *workspace)
 {
+    const fov_attention_args *a = p->args;
     if (p->n_tasks == 0) {
         if (p->stats_bytes) fov_totals_of_no_query(p);
-        return;
+        return FOV_OK;
     }
-    fov_run_context run = {p, workspace, workspace + p->shared_bytes};
-    if (p->args->stats) {
-        p->args->stats->n_threads = p->n_threads;
-        p->args->stats->few_rows = p->few_rows;
+    fov_run_context run = {p, workspace, workspace + p->shared_bytes, 0};
+    if (a->stats) {
+        a->stats->n_threads = p->n_threads;
+        a->stats->few_rows = p->few_rows;
     }
     fov_split_reset(p, workspace);
     if (p->stats_bytes) fov_totals_reset(p, workspace + p->split_bytes);
-    fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
+    if (a->parallel_for && p->n_threads > 1) a->parallel_for(a->parallel_for_host, p->n_tasks, p->n_threads, run_task, &run);
+    else fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
+    return run.cancelled ? fov_problem(FOV_CANCELLED, "*cancel became non-zero") : FOV_OK;
 }

@@ -5,6 +5,6 @@
 #include "attention/plan.h"
 
 /* workspace: plan->shared_bytes + plan->n_threads * plan->thread_bytes, 64-byte aligned. */
-void fov_run(const fov_plan *plan, char *workspace);
+fov_status fov_run(const fov_plan *plan, char *workspace);
 
 #endif

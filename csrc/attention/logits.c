@@ -1,5 +1,6 @@
 /* One tile of logits: score, then the modifiers in the order of the definition, then the mask. */
 #include <assert.h>
+#include <string.h>
 
 #include "attention/task.h"
 
@@ -22,6 +23,64 @@ static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }
 
+/* What a callback sees of a tile: one query head of it, one call per head of the group. */
+static void describe(const fov_task *t, const fov_query_block *q, int64_t key, int first_lane, int n_queries,
+                     fov_logits_tile *tile)
+{
+    int64_t row = q->row + first_lane;
+    *tile = (fov_logits_tile){.n_queries = n_queries,
+                              .n_keys = q->block.n_keys,
+                              .batch = t->slice / t->plan->slice_heads,
+                              .head = t->q_head + row % t->plan->group_size,
+                              .first_query = row / t->plan->group_size,
+                              .first_key = key,
+                              .dtype = t->plan->kernels->real_bytes == 8 ? FOV_F64 : FOV_F32};
+}
+
+/* Lanes hold the heads of a group in turns: those of one head are group_size apart. Where a row has several lanes its keys lie in
+ * pieces, and go through a contiguous row. */
+static void call_modifier(fov_task *t, fov_query_block *q, int64_t key)
+{
+    const fov_attention_args *a = t->plan->args;
+    const fov_block *b = &q->block;
+    int64_t real = t->plan->kernels->real_bytes, group = t->plan->group_size;
+    fov_logits_tile tile;
+    if (b->key_lanes == 1) {
+        for (int first = 0; first < group && first < b->n_rows; first++) {
+            describe(t, q, key, first, (int)((b->n_rows - first + group - 1) / group), &tile);
+            tile.logits = (char *)b->tile + first * real;
+            tile.query_stride = group;
+            tile.key_stride = b->n_lanes;
+            a->modifier(&tile, a->modifier_user);
+        }
+        return;
+    }
+    for (int row = 0; row < b->n_rows; row++) {
+        char *lanes = (char *)b->tile + row * b->key_lanes * real, *flat = (char *)t->modifier_row;
+        size_t piece = (size_t)(b->key_lanes * real);
+        for (int s = 0; s < b->n_steps; s++) memcpy(flat + s * (int64_t)piece, lanes + s * b->n_lanes * real, piece);
+        describe(t, q, key, row, 1, &tile);
+        tile.logits = flat;
+        tile.query_stride = 0;
+        tile.key_stride = 1;
+        a->modifier(&tile, a->modifier_user);
+        for (int s = 0; s < b->n_steps; s++) memcpy(lanes + s * b->n_lanes * real, flat + s * (int64_t)piece, piece);
+    }
+}
+
+/* 1: the caller says that no row of the block attends any key of the tile. */
+static int is_masked_out(const fov_task *t, const fov_query_block *q, int64_t key)
+{
+    const fov_attention_args *a = t->plan->args;
+    int64_t group = t->plan->group_size;
+    for (int first = 0; first < group && first < q->block.n_rows; first++) {
+        fov_logits_tile tile;
+        describe(t, q, key, first, (int)((q->block.n_rows - first + group - 1) / group), &tile);
+        if (a->tile_mask(&tile, a->tile_mask_user)) return 0;
+    }
+    return 1;
+}
+
 /* Each pass folds what is pending of the scale into its own arithmetic; the plan knows what is left for the activation. */
 static void modify(fov_task *t, fov_query_block *q, int64_t key)
 {
@@ -31,6 +90,10 @@ static void modify(fov_task *t, fov_query_block *q, int64_t key)
     if (p->capped) m->softcap(&q->block, p->args->softcap);
     if (t->bias) add_bias(t, q, key);
     if (p->args->alibi_slopes) add_alibi(t, q, key);
+    if (p->args->modifier) {
+        if (q->block.multiplier != 1) m->scale(&q->block);
+        call_modifier(t, q, key);
+    }
     assert(q->block.multiplier == p->multiplier);
 }
 
@@ -40,7 +103,7 @@ int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
     q->block.tile = t->tile;
     q->block.n_keys = n_keys;
     q->block.n_steps = (n_keys + q->block.key_lanes - 1) / q->block.key_lanes;
-    int attend = fov_attend_words(t, q, key);
+    int attend = a->tile_mask && is_masked_out(t, q, key) ? FOV_DEAD : fov_attend_words(t, q, key);
     if (attend == FOV_DEAD) {
         t->tiles_dead++;
         return attend;

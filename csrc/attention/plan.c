@@ -1,5 +1,7 @@
 #include "attention/plan.h"
 
+#include "attention/problem.h"
+
 #include "parallel/parallel.h"
 
 enum {
@@ -44,13 +46,15 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
     p->activation = &p->kernels->activation[a->activation];
     p->moves = &p->kernels->moves[a->dtype];
-    if (needs(a, FOV_STAGE_ACTIVATION) && ((a->lse.data && !p->activation->has_lse) || (a->sinks && !p->activation->takes_sinks)))
-        return FOV_ERROR_UNSUPPORTED;
+    if (needs(a, FOV_STAGE_ACTIVATION) && a->lse.data && !p->activation->has_lse)
+        return fov_problem(FOV_ERROR_UNSUPPORTED, "lse must be NULL for an activation without a denominator");
+    if (needs(a, FOV_STAGE_ACTIVATION) && a->sinks && !p->activation->takes_sinks)
+        return fov_problem(FOV_ERROR_UNSUPPORTED, "sinks must be NULL for any activation but softmax");
     p->early_scale = a->scale != 1 && !(a->scale > 4 * p->kernels->least && a->scale < p->kernels->largest / 4); /* 4: log2(e) */
     choose_passes(a, p);
-    if (p->lists && a->kv_len > INT32_MAX) return FOV_ERROR_OVERFLOW;
+    if (p->lists && a->kv_len > INT32_MAX) return fov_problem(FOV_ERROR_OVERFLOW, "kv_len must be below 2^31 in this mode");
     p->capped = a->softcap > 0 && a->softcap * a->softcap < p->kernels->largest;
-    int folded = p->early_scale || p->capped || a->bias.data || a->alibi_slopes;
+    int folded = p->early_scale || p->capped || a->bias.data || a->alibi_slopes || a->modifier;
     p->multiplier = !needs(a, FOV_STAGE_SCORE) || folded ? 1 : a->scale;
     /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
     p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
@@ -107,7 +111,9 @@ static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
     double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
     double work_ns = keys * ((double)p->slice_rows * (width + 16) / MACS_PER_NS + width * p->kernels->real_bytes / BYTES_PER_NS);
-    p->n_threads = work_ns < SERIAL_NS ? 1 : fov_resolve_threads(a->n_threads);
+    p->n_threads = work_ns < SERIAL_NS                   ? 1
+                   : a->parallel_for && a->n_threads > 0 ? a->n_threads
+                                                         : fov_resolve_threads(a->n_threads);
     for (;;) {
         p->n_tasks = p->n_slices * p->n_row_tasks * p->n_chunks;
         if (p->n_threads == 1 || p->max_blocks == 1 || p->n_chunks > 1 || p->n_tasks >= TASKS_PER_THREAD * p->n_threads) break;
@@ -144,7 +150,7 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
         if (p->keep && p->keep < a->kv_len / 2 && 2 * p->keep + p->tile_keys < capacity) capacity = 2 * p->keep + p->tile_keys;
         p->list_stride = round_up(capacity, 16) + 16; /* an odd number of lines: rows do not meet in the same cache sets */
         int64_t rows = fov_product(p->max_rows, p->list_stride);
-        if (rows < 0 || rows > INT64_MAX / 64) return FOV_ERROR_OVERFLOW;
+        if (rows < 0 || rows > INT64_MAX / 64) return fov_problem(FOV_ERROR_OVERFLOW, "the workspace must be below 2^62 bytes");
         p->list_key_bytes = aligned(rows * 4);
         p->list_bytes = aligned(rows * real) + p->list_key_bytes + p->state_bytes;
         p->list_row_bytes = aligned(p->list_stride * 8);
@@ -156,11 +162,11 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->partial_bytes = p->n_chunks > 1 ? p->max_blocks * (p->accumulator_bytes + 3 * p->state_bytes) : 0;
     int64_t partials = fov_product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
     if (p->n_chunks > 1) tickets = fov_product(4, fov_product(p->n_slices, p->n_row_tasks));
-    if (partials < 0 || tickets < 0) return FOV_ERROR_OVERFLOW;
+    if (partials < 0 || tickets < 0) return fov_problem(FOV_ERROR_OVERFLOW, "the workspace must be below 2^62 bytes");
     p->split_bytes = aligned(tickets) + (size_t)partials;
     if (a->key_stats_kind != FOV_KEY_STATS_NONE) {
         int64_t totals = fov_product(fov_product(8 * p->group_size, a->kv_len), fov_product(p->n_slices, p->n_row_tasks));
-        if (totals < 0) return FOV_ERROR_OVERFLOW;
+        if (totals < 0) return fov_problem(FOV_ERROR_OVERFLOW, "the workspace must be below 2^62 bytes");
         p->totals_bytes = (size_t)(8 * p->group_size * a->kv_len);
         p->stats_bytes = aligned(4 * p->n_slices) + aligned(totals);
     }

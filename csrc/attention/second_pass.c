@@ -36,7 +36,7 @@ void fov_run_second_pass(fov_task *t, fov_query_block *q)
     int scores = a->stages == FOV_STAGE_SCORE, product = p->product && t->output;
     const fov_array *matrix = scores ? &a->logits : &a->weights;
     char *base = scores ? t->logits : a->stages == FOV_STAGE_COMBINE ? NULL : t->weights;
-    for (int64_t key = 0; key < a->kv_len; key += p->tile_keys) {
+    for (int64_t key = 0; key < a->kv_len && !(a->cancel && *a->cancel); key += p->tile_keys) {
         int n = (int)(a->kv_len - key < p->tile_keys ? a->kv_len - key : p->tile_keys);
         fov_key_block(t, key, n);
         if (fov_compute_logits(t, q, key, n) == FOV_DEAD) {

@@ -29,6 +29,7 @@ typedef struct fov_task {
     void *tile, *bias_tile, *key_rows, *value_rows;
     void *rows, *projected, *coded, *reach; /* queries or keys on their way to the score: encode.c */
     void *ones;
+    double modifier_row[FOV_MAX_TILE_KEYS]; /* the logits of one row, for a caller's modifier */
     double *list_row; /* one list in double, and room for as much */
     double *totals; /* key_stats of this task: [group_size][kv_len] */
     uint32_t attend[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES]; /* word [step / 32][lane], bit step % 32 */

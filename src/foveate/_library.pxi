@@ -50,7 +50,7 @@ def status_name(int status):
 
 def status_message(int status):
     """The library's own words for a status."""
-    return fov_status_message(<fov_status>status).decode()
+    return fov_status_string(<fov_status>status).decode()
 
 
 def cpu_features():

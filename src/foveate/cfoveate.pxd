@@ -83,7 +83,7 @@ cdef extern from "foveate/foveate.h" nogil:
 
     fov_status fov_workspace_size(const fov_attention_args *args, size_t *size) noexcept
     fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size) noexcept
-    const char *fov_status_message(fov_status status) noexcept
+    const char *fov_status_string(fov_status status) noexcept
 
     const char *fov_score_name(int index) noexcept
     const char *fov_activation_name(int index) noexcept

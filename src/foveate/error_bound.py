@@ -17,7 +17,8 @@ The reference computes in float64 and obeys the same bounds with u = 2^-53; its 
 matters where f64 is measured against f64.
 
 A selection (topk, select) jumps where two keys change places. Rows in which the errors may do that, the k-th
-and the next too close together, have no bound: theirs are infinite.
+and the next too close together, have no bound: theirs are infinite. So are those of results that may
+overflow their dtype.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from foveate import reference
 from foveate.error_bound_logits import COMPUTE_F32, COMPUTE_F64, F64, Options, logits, stage_of
-from foveate.error_bound_outputs import STORING, key_stats_error, output_error
+from foveate.error_bound_outputs import STORING, Storing, key_stats_error, output_error
 from foveate.error_bound_weights import Problem, weight_errors
 from foveate.reference_stages import LSE
 
@@ -103,7 +104,9 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
         smallest = kernel.smallest + COMPUTE_F64.smallest
         stored = errors.weights + storing.u_out * np.abs(weights) + (smallest + storing.half_step)
         stored = np.where(errors.unclear[..., None], np.inf, stored)
+        stored = _or_overflow(stored, weights, storing)
         output = output_error(*combine, problem, errors, value, storing)
+        output = _or_overflow(output, exact.output, storing)
         lse = None
         if errors.lse is not None and exact.lse is not None:
             lse_size = np.where(np.isneginf(exact.lse), 0.0, np.abs(exact.lse))
@@ -113,7 +116,9 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
 
 
 def worst_ratio(actual: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> float:
-    """The largest |actual - expected| / bound; equal elements (NaN and infinities too) count as 0.
+    """The largest |actual - expected| / bound.
+
+    Equal elements (NaN and infinities too) count as 0, and so do numbers whose bound is infinite.
 
     Parameters
     ----------
@@ -136,11 +141,16 @@ def worst_ratio(actual: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> flo
     a, b = (np.asarray(array).astype(np.float64) for array in (actual, expected))
     if a.shape != b.shape:
         raise ValueError(f"actual must have the shape of expected, {b.shape}, got {a.shape}")
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    same = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.isposinf(bound) & ~np.isnan(a) & ~np.isnan(b))
     with np.errstate(all="ignore"):
         ratio = np.abs(a - b) / np.asarray(bound)
     ratio = np.where(np.isnan(ratio), np.inf, ratio)
     return float(np.max(np.where(same, 0.0, ratio), initial=0.0))
+
+
+def _or_overflow(bound: F64, exact: F64, storing: Storing) -> F64:
+    """The bound, infinite for a result that storing may make infinite."""
+    return np.where(np.abs(exact) + bound > storing.largest, np.inf, bound)
 
 
 _MASKS = ("causal", "window", "layout", "mask", "kv_lengths", "q_offset")

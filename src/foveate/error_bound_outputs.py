@@ -18,9 +18,10 @@ float64::
 
     ds_j = (D_j + |s_j| sum_i D_i) / (N - sum_i D_i) + (g_k + (t + 4) u_64 + u) |s_j|
 
-u: the conversion to the compute type. Then as weighted_sum. As with topk, a row where dw may change which
-keys are selected is unclear, and its bounds are infinite; but keys of weight 0 add nothing, whoever is
-selected.
+u: the conversion to the compute type. dw here has the smallest normal number added: a weight that vanishes in
+one of the two may count in the other. Then as weighted_sum. As with topk, a row where dw may change which
+keys are selected is unclear, and its bounds are infinite, unless only those change places that are that
+small.
 
 **key_stats.** Of Lq rows; a kernel adds up to 48 rows in the compute type, the rest in float64::
 
@@ -51,13 +52,14 @@ class Storing(NamedTuple):
     u_out: float
     half_step: float  # half of the smallest subnormal
     u_lse: float  # of lse and key_stats
+    largest: float
 
 
 STORING = {
-    "float32": Storing(2.0**-24, 2.0**-150, 2.0**-24),
-    "float64": Storing(2.0**-53, 0.0, 2.0**-53),  # half of 2^-1074 is no number
-    "float16": Storing(2.0**-11, 2.0**-25, 2.0**-24),
-    "bfloat16": Storing(2.0**-8, 2.0**-134, 2.0**-24),
+    "float32": Storing(2.0**-24, 2.0**-150, 2.0**-24, (2 - 2.0**-23) * 2.0**127),
+    "float64": Storing(2.0**-53, 0.0, 2.0**-53, (2 - 2.0**-52) * 2.0**1023),  # half of 2^-1074 is no number
+    "float16": Storing(2.0**-11, 2.0**-25, 2.0**-24, 65504.0),
+    "bfloat16": Storing(2.0**-8, 2.0**-134, 2.0**-24, (2 - 2.0**-7) * 2.0**127),
 }
 
 
@@ -97,22 +99,24 @@ def _select(
     stage: Any, problem: Problem, errors: WeightErrors, storing: Storing
 ) -> tuple[F64, NDArray[np.bool_]]:
     """Errors of the selected weights in the sum, and rows that are unclear."""
-    weights, changes = problem.weights, errors.weights
+    weights, sizes = problem.weights, np.abs(problem.weights)
     power, n = 1.0 / stage.temperature, min(stage.k, weights.shape[-1])
-    joins = problem.attended & (np.abs(weights) + changes > 0.0)
-    kept, unclear = unclear_order(weights, changes, joins, stage.k)
-    size = np.where(kept, np.abs(weights), 0.0)
-    peak = np.max(size, axis=-1, keepdims=True, initial=0.0)
-    scaled, moved = (array / np.where(peak == 0.0, 1.0, peak) for array in (size, changes))
-    change = np.where(kept, power_error(scaled, power, np.zeros(()), moved), 0.0)
+    smallest = problem.kernel.smallest + COMPUTE_F64.smallest
+    joins = problem.attended & ((sizes + errors.weights > 0.0) | errors.positive)
+    changes = np.where(joins, errors.weights + smallest, 0.0)
+    negligible = joins & (sizes + changes <= 4 * smallest)
+    kept, unclear = unclear_order(weights, changes, joins, negligible, stage.k)
+    peak = np.max(np.where(kept, sizes, 0.0), axis=-1, keepdims=True, initial=0.0)
+    scaled, moved = (array / np.where(peak == 0.0, 1.0, peak) for array in (sizes, changes))
+    change = np.where(kept | negligible, power_error(scaled, power, np.zeros(()), moved), 0.0)
     powers = np.where(kept, scaled**power, 0.0)
     whole, changed = (np.sum(array, axis=-1, keepdims=True) for array in (powers, change))
     share = powers / np.where(whole == 0.0, 1.0, whole)
     left = whole - changed
     in_double = 2 * (g_of(np.asarray(float(n)), U_64) + (power + 4) * U_64) + problem.kernel.u
     error = (change + share * changed) / np.where(left > 0.0, left, 1.0) + in_double * share
-    # a whole that its errors may make 0: the share is at most 1
-    error = np.where(left > 0.0, error, np.where(kept, 2.0, 0.0))
+    # a whole that its errors may make 0: the shares are at most 1 in size
+    error = np.where(left > 0.0, error, np.where(joins, 2.0, 0.0))
     sums = g(n, problem.kernel.u) + g(n, U_64)
     return error + sums * (share + error) + storing.u_out * share, unclear | errors.unclear
 

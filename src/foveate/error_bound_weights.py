@@ -103,6 +103,7 @@ class WeightErrors(NamedTuple):
     in_sum: F64  # the same with the roundings of the sum over the keys
     lse: F64 | None
     unclear: Bools  # rows whose selection the errors may change
+    positive: bool  # every attended weight is, though it may vanish
 
 
 def weight_errors(name: str, stage: Any, problem: Problem) -> WeightErrors:
@@ -119,7 +120,8 @@ def weight_errors(name: str, stage: Any, problem: Problem) -> WeightErrors:
         weights = _ELEMENTWISE[name](problem, stage)
     n_keys = problem.weights.shape[-1]
     sums = g(n_keys, problem.kernel.u) + g(n_keys, U_64)
-    return WeightErrors(weights, weights + sums * (np.abs(problem.weights) + weights), None, unclear)
+    in_sum = weights + sums * (np.abs(problem.weights) + weights)
+    return WeightErrors(weights, in_sum, None, unclear, positive=name == "sigmoid")
 
 
 # ----- softmax
@@ -150,7 +152,7 @@ def _softmax(problem: Problem, with_zero: bool) -> WeightErrors:
         relative = relative + side + (2 * row + 2 * a.e_exp + 2 * sums + a.u + mean_side + common)[..., None]
         lse = lse + (row + a.e_exp + sums + mean_side + a.u * mean + common)
     unclear = np.zeros(weights.shape[:-1], np.bool_)
-    return WeightErrors(weights * relative, weights * relative, lse, unclear)
+    return WeightErrors(weights * relative, weights * relative, lse, unclear, positive=True)
 
 
 def _sink(problem: Problem, with_zero: bool, a: Arithmetic) -> F64:
@@ -257,19 +259,28 @@ def _solver_error(n: F64, p: float) -> F64:
     return np.asarray(2 * ((g_of(n, U_64) + (p + 4) * U_64) / p + steps))
 
 
-def unclear_order(values: F64, errors: F64, joins: Bools, k: int) -> tuple[Bools, Bools]:
-    """Of those that join: which are the k largest, ties the first; rows where errors may change which."""
+def unclear_order(values: F64, errors: F64, joins: Bools, negligible: Bools, k: int) -> tuple[Bools, Bools]:
+    """Of those that join: which are the k largest, ties the first; rows where errors may change which.
+
+    It does not matter which of those that are negligible are among them.
+    """
     order = np.argsort(np.where(joins, -values, np.inf), axis=-1, kind="stable")
-    ranks = np.argsort(order, axis=-1, kind="stable")
-    kept = joins & (ranks < k)
-    lowest = np.min(np.where(kept, values - errors, np.inf), axis=-1, initial=np.inf)
-    highest = np.max(np.where(joins & ~kept, values + errors, -np.inf), axis=-1, initial=-np.inf)
-    return kept, lowest <= highest
+    kept = joins & (np.argsort(order, axis=-1, kind="stable") < k)
+    low, high = values - errors, values + errors
+
+    def crossed(inside: Bools, outside: Bools) -> Bools:
+        lowest = np.min(np.where(inside, low, np.inf), axis=-1, initial=np.inf)
+        highest = np.max(np.where(outside, high, -np.inf), axis=-1, initial=-np.inf)
+        return np.asarray(lowest <= highest)
+
+    others = joins & ~kept
+    return kept, crossed(kept & ~negligible, others) | crossed(kept, others & ~negligible)
 
 
 def _topk(problem: Problem, k: int) -> tuple[F64, Bools]:
     weights, error = problem.weights, _in_double(problem)
-    kept, unclear = unclear_order(problem.exact_logits(), error, problem.attended, k)
+    no_key = np.zeros(weights.shape, np.bool_)
+    kept, unclear = unclear_order(problem.exact_logits(), error, problem.attended, no_key, k)
     row = np.max(np.where(kept, error, 0.0), axis=-1, initial=0.0)
     below, mean = _below_max(weights)
     a, n = COMPUTE_F64, min(k, weights.shape[-1])

@@ -86,7 +86,7 @@ static void check_threads(problem *call, int flush_end)
     snapshot serial[N_RESULTS];
     for (int i = 0; i < N_RESULTS; i++) serial[i] = take(&results[i]->memory);
     fov_status status = run(call, 3, flush_end);
-    check(status == FOV_OK, "status %d with three threads: %s", (int)status, fov_status_message(status));
+    check(status == FOV_OK, "status %d with three threads: %s", (int)status, fov_status_string(status));
     for (int i = 0; i < N_RESULTS; i++) {
         const int64_t shape[4] = {call->batch, args->n_q_heads, rows[i], columns[i]};
         check(unchanged(serial[i], &results[i]->memory), "%s has other bits with three threads", names[i]);
@@ -108,7 +108,7 @@ static void test_case(const char *isa, int64_t number, int flush_end)
     snapshot before[N_INPUTS];
     for (int i = 0; i < N_INPUTS; i++) before[i] = take(inputs[i]);
     fov_status status = run(&call, 1, flush_end);
-    check(status == FOV_OK, "status %d: %s", (int)status, fov_status_message(status));
+    check(status == FOV_OK, "status %d: %s", (int)status, fov_status_string(status));
     if (status == FOV_OK) oracle_check(&call);
     for (int i = 0; i < N_INPUTS; i++) check(unchanged(before[i], inputs[i]), "input %d was written", i);
     if (problem_is(&call, "product")) check(product_gaps_untouched(&call), "columns between products written");
@@ -126,7 +126,7 @@ static void test_threads(const char *isa, int64_t mode)
     call.args.stats = &stats;
     check_begin("threads %lld %s %s", (long long)mode, isa, call.name);
     fov_status status = run(&call, 1, 1);
-    check(status == FOV_OK, "status %d: %s", (int)status, fov_status_message(status));
+    check(status == FOV_OK, "status %d: %s", (int)status, fov_status_string(status));
     if (status == FOV_OK) check_threads(&call, 1);
     check(stats.n_threads >= 1, "no task ran");
     if (stats.n_threads > 1) n_threaded++;

@@ -1,4 +1,4 @@
-"""Output, lse and weights stay within the bound of docs/numerics.md, on every ISA, for 5,000 random problems.
+"""Output, lse, weights and key_stats stay within their bounds, on every ISA, for 5,000 random problems.
 
 Each problem runs on every ISA of the machine: the reference and the bound cost far more than the kernels.
 """
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import foveate
-from foveate import reference
+from foveate import _core, reference
 from foveate.error_bound import bounds, worst_ratio
-from support.cases import DIMS, DTYPES, Case, case_strategy
+from support.cases import COMBINES, DIMS, DTYPES, ELEMENTWISE, SCORES, SPARSE, Case, case_strategy
 from support.numerics import ACTIVATIONS, ISAS, everything, small, small_cases
 
 N_BLOCKS, BLOCK = 100, 50
@@ -46,7 +46,11 @@ def test_seeded_cases_reach_everything():
     drawn = [case for number in NUMBERS for case in small_cases(number, BLOCK)]
     assert {case.dtype for case in drawn} == set(DTYPES)
     assert {case.head_dim for case in drawn} == set(DIMS) == {case.value_dim for case in drawn}
-    assert {case.activation for case in drawn} == set(ACTIVATIONS)
+    assert {case.score for case in drawn} == {*SCORES} == {*_core.score_names}
+    activations = {"softmax", "softmax1", *ELEMENTWISE, *SPARSE}
+    assert {case.activation for case in drawn} == activations == {*_core.activation_names}
+    assert {case.combine for case in drawn} == {*COMBINES} == {*_core.combine_names}
+    assert {case.key_stats for case in drawn} == {None, "sum", "max"}
     assert max(case.kv_len for case in drawn) >= 1025
     few = sum(case.q_len * case.n_q_heads // case.n_kv_heads <= 8 for case in drawn)
     assert len(drawn) // 5 < few < len(drawn) * 4 // 5  # both orientations

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 from hypothesis import strategies as st
 
+from foveate import Additive, Bilinear, Cosine, Entmax, Select, Sigmoid, TopK
 from support.memory import MEMORY
 
 DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
@@ -39,6 +40,10 @@ BATCHES: list[tuple[tuple[int, ...], ...]] = [
 PATTERNS = ["ij", "j", "1j", "i1", "1ij", "hij", "h1j", "bhij", "1hij", "b1ij", "b11j", "bhi1", "1111"]
 #: spread of the logits, about
 MAGNITUDES = [1.0, 1.0, 1e-5, 0.01, 8.0, 30.0, 100.0, 1e4]
+SCORES = ["scaled_dot", "scaled_dot", "dot", "additive", "bilinear", "cosine"]
+ELEMENTWISE = ["sigmoid", "relu", "relu2", "tanh", "identity"]
+SPARSE = ["sparsemax", "entmax15", "entmax", "topk"]
+COMBINES = ["weighted_sum", "weighted_sum", "weighted_sum", "select", "product"]
 #: Lq * Lk * heads * batch * (D + Dv + 64) of one case: tens of milliseconds in the oracle
 MAX_WORK = 2e7
 
@@ -62,6 +67,13 @@ class Case:
     magnitude: float = 1.0
     score: str = "scaled_dot"
     activation: str = "softmax"
+    combine: str = "weighted_sum"
+    stages: str = "plain"  # "plain", "learnt" or "per head": the parameters of the stages
+    alpha: float = 1.25  # of entmax
+    k: int = 3  # of topk and select
+    temperature: float = 1.0  # of cosine and select
+    sigmoid_bias: float = 0.0
+    key_stats: str | None = None
     scale: float | None = None
     softcap: float | None = None
     causal: bool | str = False
@@ -122,8 +134,46 @@ class Case:
 
     def options(self) -> dict[str, Any]:
         """The arguments that are not arrays, those that differ from their defaults."""
-        names = ("score", "activation", "scale", "softcap", "causal", "window", "layout")
-        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Case, name)}
+        names = (
+            "score",
+            "activation",
+            "combine",
+            "key_stats",
+            "scale",
+            "softcap",
+            "causal",
+            "window",
+            "layout",
+        )
+        options = {name: getattr(self, name) for name in names if getattr(self, name) != getattr(Case, name)}
+        objects = {"score": self._score, "activation": self._activation, "combine": self._combine}
+        return options | {name: objects[name]() for name in objects if name in options}
+
+    def _score(self) -> Any:
+        rng, heads = np.random.default_rng([self.seed, 2]), (self.n_q_heads,) * (self.stages == "per head")
+        spread = self.head_dim**-0.5
+        if self.score == "bilinear":
+            shape = (*heads, self.head_dim, self.head_dim)
+            return Bilinear((rng.standard_normal(shape) * spread).astype(np.float32))
+        if self.score == "cosine":
+            return Cosine(self.temperature)
+        if self.score != "additive" or self.stages == "plain":
+            return self.score
+        width = 1 + self.head_dim // 2
+        shapes = {"v": (*heads, width), "w_q": (self.head_dim, width), "w_k": (*heads, self.head_dim, width)}
+        arrays = {name: rng.standard_normal(shape) * spread for name, shape in shapes.items()}
+        return Additive(**{name: array.astype(np.float32) for name, array in arrays.items()})
+
+    def _activation(self) -> Any:
+        objects = {
+            "sigmoid": lambda: Sigmoid(self.sigmoid_bias),
+            "entmax": lambda: Entmax(self.alpha),
+            "topk": lambda: TopK(self.k),
+        }
+        return objects.get(self.activation, lambda: self.activation)()
+
+    def _combine(self) -> Any:
+        return Select(self.k, temperature=self.temperature) if self.combine == "select" else self.combine
 
     def run(self, module: Any, **more: Any) -> Any:
         """``module.attention`` on this problem: module is foveate or foveate.reference."""
@@ -164,6 +214,8 @@ def _fit(case: Case) -> Case:
         {"q_len": min(case.q_len, 129)},
         {"kv_len": min(case.kv_len, 257)},
     )
+    if case.combine == "product":  # (..., Lq, Lk, Dv) numbers
+        case = replace(case, value_dim=min(case.value_dim, 8))
     for change in smaller:
         pairs = case.q_len * case.kv_len * case.n_q_heads * int(np.prod(case.batch))
         if pairs * (case.head_dim + case.value_dim + 64) <= MAX_WORK:
@@ -191,8 +243,15 @@ def _choose_case(seed: int, choose: Choose) -> Case:
         layout=choose(["bhld", "bhld", "blhd"]),
         memory=(choose([*MEMORY]), choose([*MEMORY]), choose([*MEMORY])),
         magnitude=choose(MAGNITUDES),
-        score=choose(["scaled_dot", "dot"]),
-        activation=choose(["softmax", "softmax", "sigmoid"]),
+        score=choose(SCORES),
+        activation=choose(["softmax", "softmax", "softmax1", choose(ELEMENTWISE), choose(SPARSE)]),
+        combine=choose(COMBINES),
+        stages=choose(["plain", "learnt", "per head"]),
+        alpha=choose([1.25, 1.01, 1.5, 1.75, 2.0, 2.5, 4.0]),
+        k=choose([1, 2, 3, 8, 17, 1000]),
+        temperature=choose([1.0, 1.0, 0.25, 3.0]),
+        sigmoid_bias=choose([0.0, -3.5]),
+        key_stats=choose([None, None, "sum", "max"]),
         scale=choose([None, None, None, 0.0, -0.5, 3.75, 1e-3]),
         softcap=choose([None, None, None, 30.0, 1.5]),
         kv_lengths=choose([None, None, "scalar", "batch", "last"]),

@@ -45,9 +45,9 @@ def heads_problem(
 def everything(
     query: Any, key: Any, value: Any, *, module: Any = foveate, **options: Any
 ) -> dict[str, np.ndarray]:
-    """Output, weights and, for softmax, lse by name."""
-    softmax = options.get("activation", "softmax") == "softmax"
-    result = module.attention(query, key, value, **options, return_weights=True, return_lse=softmax)
+    """Output, weights and, where there is one, lse by name; key_stats where the options ask for them."""
+    has_lse = options.get("activation", "softmax") in ("softmax", "softmax1")
+    result = module.attention(query, key, value, **options, return_weights=True, return_lse=has_lse)
     return {name: array for name, array in result._asdict().items() if array is not None}
 
 

@@ -33,7 +33,8 @@ typedef enum fov_status {
     FOV_ERROR_WORKSPACE = 3,       /* the workspace is NULL or too small */
     FOV_ERROR_ISA_UNKNOWN = 4,     /* FOVEATE_ISA or fov_set_isa names no ISA of this build */
     FOV_ERROR_ISA_UNAVAILABLE = 5, /* this CPU or operating system cannot run that ISA */
-    FOV_ERROR_UNSUPPORTED = 6      /* the mode does not offer what was asked for (lse, sinks) */
+    FOV_ERROR_UNSUPPORTED = 6,     /* the mode does not offer what was asked for (lse, sinks) */
+    FOV_CANCELLED = 7              /* *cancel became non-zero; the results are undefined */
 } fov_status;
 
 /* Storage types. f16 and bf16 compute in f32. FOV_BOOL (one byte, non-zero is true) is for masks. */
@@ -68,6 +69,28 @@ typedef struct fov_parameter {
 
 /* Per-key totals of the weights over the queries. */
 enum { FOV_KEY_STATS_NONE = 0, FOV_KEY_STATS_SUM = 1, FOV_KEY_STATS_MAX = 2 };
+
+/* A part of the logits of one query head, for a modifier: element (query i, key j) at logits[i * query_stride + j * key_stride],
+ * float, or double for FOV_F64. They are scaled, capped and biased already; masks follow. Strides in elements. */
+typedef struct fov_logits_tile {
+    void *logits;
+    int64_t n_queries, n_keys, query_stride, key_stride;
+    int64_t batch; /* index of the batch element, batch axes flattened */
+    int64_t head;  /* query head */
+    int64_t first_query, first_key;
+    int32_t dtype; /* FOV_F32 or FOV_F64 */
+} fov_logits_tile;
+
+/* Changes logits in place; called from several threads at a time. Writing -infinity masks a key. */
+typedef void (*fov_modifier_fn)(const fov_logits_tile *tile, void *user);
+
+/* 0: no query of the tile attends any of its keys, so that it need not be computed; else 1. `logits` is NULL. */
+typedef int (*fov_tile_mask_fn)(const fov_logits_tile *tile, void *user);
+
+/* Runs task(task_context, i, thread) for i in [0, n_tasks), each once, on at most n_threads threads at a time, and returns when all
+ * have ended. `thread` is in [0, n_threads) and not shared by two tasks that run at the same time. */
+typedef void (*fov_host_task_fn)(void *task_context, int64_t task, int thread);
+typedef void (*fov_parallel_for_fn)(void *host, int64_t n_tasks, int n_threads, fov_host_task_fn task, void *task_context);
 
 /* What a call did, added up over its tasks; for tests and for the curious. */
 typedef struct fov_stats {
@@ -128,12 +151,31 @@ typedef struct fov_attention_args {
     int64_t output_key_bytes; /* product: from key to key of the output */
     int32_t key_stats_kind; /* FOV_KEY_STATS_NONE, _SUM or _MAX */
     fov_array key_stats; /* (batch, n_q_heads, kv_len): f32, f64 for f64; over the queries; row_bytes unused; optional */
+
+    fov_modifier_fn modifier;   /* NULL = none */
+    void *modifier_user;
+    fov_tile_mask_fn tile_mask; /* NULL = none */
+    void *tile_mask_user;
+    const volatile int32_t *cancel; /* polled before every tile; NULL = never */
+    fov_parallel_for_fn parallel_for; /* the caller's own threads; NULL = those of foveate */
+    void *parallel_for_host;
 } fov_attention_args;
+
+/* Two states of the same rows over different keys joined into one, as after split keys or a shared prefix:
+ * output (n_rows, dim) and lse (n_rows) of softmax; all contiguous, `into` may be `a` or `b`. A row with lse -infinity adds nothing. */
+typedef struct fov_state {
+    void *output; /* f32, or f64 */
+    void *lse;    /* the same type */
+} fov_state;
 
 /* Bytes of workspace for these arguments (also checks them). O(threads * head_dim + q_len + kv_len), never q_len * kv_len. */
 FOV_API fov_status fov_workspace_size(const fov_attention_args *args, size_t *size);
 FOV_API fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size);
-FOV_API const char *fov_status_message(fov_status status);
+FOV_API fov_status fov_merge(int32_t dtype, int64_t n_rows, int64_t dim, const fov_state *a, const fov_state *b,
+                             const fov_state *into);
+FOV_API const char *fov_status_string(fov_status status);
+/* Which argument was wrong and why, for the last call of this thread that returned an error; "" if there was none. */
+FOV_API const char *fov_last_problem(void);
 
 /* The registered stage names, in the order of kernels.def; NULL beyond the last. */
 FOV_API const char *fov_score_name(int index);

@@ -78,19 +78,36 @@ static int FOV_NAME(modify_any_masked)(const fov_block *b)
     return vr_any(found);
 }
 
-/* Totals of final weights. One head is a sum of vectors, several take their lanes in turn. */
+/* The total of one step over all lanes, where they are rows of one head; 0: some weight is NaN, look at each. */
+FOV_INLINE int FOV_NAME(totals_of_step)(const real *w, int n_lanes, int is_max, double *total)
+{
+    vr all = vr_load(w), odd = vr_sub(all, all);
+    for (int i = VR_LANES; i < n_lanes; i += VR_LANES) {
+        vr x = vr_load(w + i);
+        all = is_max ? vr_max(x, all) : vr_add(x, all);
+        odd = vr_add(odd, vr_sub(x, x));
+    }
+    if (!is_max) {
+        *total += (double)vr_hsum(all);
+        return 1;
+    }
+    if (vr_hsum(odd) != 0) return 0;
+    real lane[VR_LANES], largest;
+    vr_store(lane, all);
+    largest = lane[0];
+    for (int i = 1; i < VR_LANES; i++) largest = lane[i] > largest ? lane[i] : largest;
+    *total = (double)largest > *total ? (double)largest : *total; /* a total that is NaN stays NaN */
+    return 1;
+}
+
+/* Totals of final weights. One head is a reduction of vectors, several take their lanes in turn. */
 static void FOV_NAME(modify_totals)(const fov_block *b, int first_head, int group_size, int is_max, double *totals,
                                     int64_t stride)
 {
-    const int kl = b->key_lanes;
+    const int kl = b->key_lanes, together = group_size == 1 && kl == 1 && b->n_rows == b->n_lanes;
     for (int s = 0; s < b->n_steps; s++) {
         const real *w = (const real *)b->tile + (int64_t)s * b->n_lanes;
-        if (group_size == 1 && !is_max && kl == 1 && b->n_rows == b->n_lanes) {
-            vr sum = vr_load(w);
-            for (int i = VR_LANES; i < b->n_lanes; i += VR_LANES) sum = vr_add(sum, vr_load(w + i));
-            totals[s] += (double)vr_hsum(sum);
-            continue;
-        }
+        if (together && FOV_NAME(totals_of_step)(w, b->n_lanes, is_max, &totals[s])) continue;
         for (int i = 0, head = first_head; i < b->n_rows * kl; i++) {
             int key = s * kl + i % kl;
             double *total = totals + head * stride + key, x = (double)w[i];
