@@ -22,6 +22,7 @@ nox.options.sessions = [
     "isas",
     "budgets",
     "openmp",
+    "embedding",
     "peers",
     "readme",
 ]
@@ -29,7 +30,8 @@ nox.options.sessions = [
 ROOT = Path(__file__).parent
 BUILD = ROOT / "build"
 WHEELS = BUILD / "wheels"
-NUMERICS = ["tests/numerics", "tests/test_where_systems_disagree.py"]
+ANY_ISA = ["tests/api", "tests/layers", "tests/examples", "tests/test_where_systems_disagree.py"]
+BITS = ["tests/numerics/test_same_bits.py", "tests/numerics/test_poison.py"]
 THREADS = [str(path) for path in ROOT.glob("tests/threads/test_*.py")]
 C_FILES = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("tests/**/*.[ch]")]
 
@@ -144,13 +146,13 @@ def pythons(session: nox.Session) -> None:
 
 @nox.session
 def isas(session: nox.Session) -> None:
-    """The numerics tests once per ISA that this machine runs, forced by FOVEATE_ISA."""
+    """The tests that choose no ISA themselves, once per ISA of this machine, forced by FOVEATE_ISA."""
     install_wheel(session)
     script = "import foveate; print(*foveate.available_isas())"
     names = str(session.run("python", "-c", script, silent=True)).split()
     for name in names:
         session.log(f"FOVEATE_ISA={name}")
-        session.run("pytest", "-q", *NUMERICS, env={"FOVEATE_ISA": name})
+        session.run("pytest", "-q", *ANY_ISA, env={"FOVEATE_ISA": name})
 
 
 @nox.session
@@ -171,7 +173,14 @@ def openmp(session: nox.Session) -> None:
     script = "import foveate; print(foveate.info()['threads']['layer'])"
     if str(session.run("python", "-c", script, silent=True)).strip() != "openmp":
         session.error("the extension was not built on OpenMP")
-    session.run("pytest", "-q", "tests/api", "tests/layers", *NUMERICS, *THREADS)
+    session.run("pytest", "-q", "tests/api", *BITS, *THREADS)
+
+
+@nox.session
+def embedding(session: nox.Session) -> None:
+    """Consumers in C, C++ and Cython, each built from the wheel in a fresh environment; the frozen ABI."""
+    install_wheel(session, *CMAKE)
+    session.run("pytest", "-q", "tests/embedding", env={"FOVEATE_WHEEL": the_wheel(session)})
 
 
 @nox.session

@@ -16,8 +16,8 @@ endif()
 
 include(CheckCCompilerFlag)
 
-# foveate_add_isas(<target>): compiles csrc/kernels/isa/isa_<isa>.c once per ISA with its own flags into <target>
-# and defines FOVEATE_HAVE_<ISA> for the dispatch.
+# foveate_add_isas(<target>): compiles csrc/kernels/isa/isa_<isa>.c once per ISA with its own flags into <target>,
+# defines FOVEATE_HAVE_<ISA> for the dispatch, and leaves the objects in FOVEATE_ISA_OBJECTS.
 function(foveate_add_isas target)
   foreach(row IN LISTS FOVEATE_ISA_TABLE)
     string(REGEX MATCH "^([^|]*)\\|([^|]*)\\|(.*)$" _ "${row}")
@@ -42,9 +42,11 @@ function(foveate_add_isas target)
     # No link-time optimisation across ISAs: the linker could keep the wrong copy of an inlined function.
     set_target_properties(foveate_isa_${isa} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:foveate_isa_${isa}>)
+    list(APPEND objects $<TARGET_OBJECTS:foveate_isa_${isa}>)
     target_compile_definitions(${target} PRIVATE FOVEATE_HAVE_${upper}=1)
     list(APPEND built ${isa})
   endforeach()
+  set(FOVEATE_ISA_OBJECTS ${objects} PARENT_SCOPE)
   string(JOIN " " built ${built})
   message(STATUS "foveate: ISAs ${built}")
 endfunction()

@@ -5,11 +5,43 @@
  */
 #include "cgroup.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LINE_LENGTH = 4096 };
+
+/* A text file read without stdio, whose buffers come from malloc: quotas are read inside calls, which allocate nothing. */
+typedef struct lines {
+    int file;
+    size_t at, end;
+    char buffer[1024];
+} lines;
+
+static int open_lines(lines *l, const char *path)
+{
+    l->at = l->end = 0;
+    l->file = open(path, O_RDONLY | O_CLOEXEC);
+    return l->file >= 0;
+}
+
+/* The next line without its end, cut to `size`; 0 after the last. */
+static int next_line(lines *l, char *line, size_t size)
+{
+    for (size_t n = 0;; l->at++) {
+        if (l->at == l->end) {
+            ssize_t got = read(l->file, l->buffer, sizeof l->buffer);
+            l->at = 0;
+            l->end = got > 0 ? (size_t)got : 0;
+            if (l->end == 0) return line[n] = '\0', n > 0;
+        }
+        char c = l->buffer[l->at];
+        if (c == '\n') return l->at++, line[n] = '\0', 1;
+        if (n + 1 < size) line[n++] = c;
+    }
+}
 
 /* Whole CPUs, 0 for no quota. */
 static int whole_cpus(long long quota, long long period)
@@ -19,14 +51,14 @@ static int whole_cpus(long long quota, long long period)
     return cpus < 1 ? 1 : cpus > INT_MAX ? INT_MAX : (int)cpus;
 }
 
-static int read_line(const char *folder, const char *name, char *line, int size)
+static int read_line(const char *folder, const char *name, char *line, size_t size)
 {
-    char path[LINE_LENGTH + 32];
+    char path[2 * LINE_LENGTH + 32];
+    lines file;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return 0;
-    int found = fgets(line, size, file) != NULL;
-    fclose(file);
+    if (!open_lines(&file, path)) return 0;
+    int found = next_line(&file, line, size);
+    close(file.file);
     return found;
 }
 
@@ -54,8 +86,7 @@ static int has_word(const char *comma_list, const char *word)
 {
     size_t length = strlen(word);
     for (const char *at = comma_list; (at = strstr(at, word)) != NULL; at++)
-        if ((at == comma_list || at[-1] == ',') && strchr(",\n", at[length]) != NULL) /* strchr finds the end, too */
-            return 1;
+        if ((at == comma_list || at[-1] == ',') && (at[length] == ',' || at[length] == '\0')) return 1;
     return 0;
 }
 
@@ -64,21 +95,20 @@ static int find_path(const char *cgroup_file, int version, char *path)
 {
     char line[LINE_LENGTH];
     int found = 0;
-    FILE *file = fopen(cgroup_file, "re");
-    if (file == NULL) return 0;
-    while (!found && fgets(line, sizeof line, file)) {
+    lines file;
+    if (!open_lines(&file, cgroup_file)) return 0;
+    while (!found && next_line(&file, line, sizeof line)) {
         char *controllers = strchr(line, ':');
         char *start = controllers ? strchr(controllers + 1, ':') : NULL;
         if (start == NULL) continue;
         *start++ = '\0';
         controllers++;
         if (version == 2 ? *controllers == '\0' : has_word(controllers, "cpu")) {
-            start[strcspn(start, "\n")] = '\0';
             snprintf(path, LINE_LENGTH, "%s", start);
             found = 1;
         }
     }
-    fclose(file);
+    close(file.file);
     return found;
 }
 
@@ -87,16 +117,16 @@ static int find_mount(const char *mountinfo_file, int version, char *root, char 
 {
     char line[LINE_LENGTH];
     int found = 0;
-    FILE *file = fopen(mountinfo_file, "re");
-    if (file == NULL) return 0;
-    while (!found && fgets(line, sizeof line, file)) {
+    lines file;
+    if (!open_lines(&file, mountinfo_file)) return 0;
+    while (!found && next_line(&file, line, sizeof line)) {
         char type[32], options[256];
         const char *tail = strstr(line, " - ");
         if (tail == NULL || sscanf(tail, " - %31s %*s %255s", type, options) != 2) continue;
         if (version == 2 ? strcmp(type, "cgroup2") == 0 : strcmp(type, "cgroup") == 0 && has_word(options, "cpu"))
             found = sscanf(line, "%*s %*s %*s %4095s %4095s", root, mount) == 2;
     }
-    fclose(file);
+    close(file.file);
     return found;
 }
 

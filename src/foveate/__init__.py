@@ -10,12 +10,13 @@ from importlib import import_module
 from types import ModuleType
 
 from foveate import _threadpoolctl, reference
+from foveate._core import __pyx_capi__ as __pyx_capi__  # for `from foveate cimport ...`
 from foveate._core import version as __version__
+from foveate._embedding import get_cmake_dir, get_include, get_library
 from foveate._result import AttentionResult
 from foveate._runtime import (
     available_isas,
     compiled_isas,
-    get_include,
     get_isa,
     get_num_threads,
     info,
@@ -42,8 +43,10 @@ __all__ = [
     "available_isas",
     "combine",
     "compiled_isas",
+    "get_cmake_dir",
     "get_include",
     "get_isa",
+    "get_library",
     "get_num_threads",
     "info",
     "reference",

@@ -21,6 +21,9 @@ combine_names: tuple[_Combine, ...]
 isa_names: tuple[str, ...]
 version: str
 compiler: str
+static_libs: str
+_C_API: Any
+__pyx_capi__: dict[str, Any]
 
 def available_isas() -> tuple[str, ...]: ...
 def set_isa(name: str | None) -> int: ...

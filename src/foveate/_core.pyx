@@ -8,6 +8,7 @@ more than a line, and conversions off the fast path, are in `_validate`.
 
 cimport cython
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
@@ -48,6 +49,7 @@ cdef char NOTHING = 0  # what an array without elements may point to: NULL means
 include "_arrays.pxi"
 include "_running.pxi"
 include "_library.pxi"
+include "_embedding.pxi"
 
 
 @cython.final

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +14,6 @@ from foveate import _core, _validate
 __all__ = [
     "available_isas",
     "compiled_isas",
-    "get_include",
     "get_isa",
     "get_num_threads",
     "info",
@@ -223,15 +221,3 @@ def info() -> dict[str, Any]:
         "cpu_features": tuple(_core.cpu_features().split()),
         "amx": _core.amx_state(),
     }
-
-
-def get_include() -> str:
-    """Directory of the C headers: compile with ``-I`` of it and include ``foveate/foveate.h``.
-
-    Examples
-    --------
-    >>> import foveate, pathlib
-    >>> (pathlib.Path(foveate.get_include()) / "foveate" / "foveate.h").is_file()
-    True
-    """
-    return str(Path(__file__).parent / "include")

@@ -1,4 +1,7 @@
-"""The public C API for Cython: a transcript of foveate/foveate.h, which is the one truth."""
+"""The public C API for Cython: a transcript of foveate/foveate.h, which is the one truth.
+
+Its functions are those of a linked libfoveate; ``from foveate cimport ...`` has the same without linking.
+"""
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -11,6 +14,7 @@ cdef extern from "foveate/foveate.h" nogil:
         FOV_ERROR_ISA_UNKNOWN
         FOV_ERROR_ISA_UNAVAILABLE
         FOV_ERROR_UNSUPPORTED
+        FOV_CANCELLED
 
     ctypedef enum fov_dtype:
         FOV_F32
@@ -24,6 +28,31 @@ cdef extern from "foveate/foveate.h" nogil:
         FOV_STAGE_ACTIVATION
         FOV_STAGE_COMBINE
         FOV_STAGE_ALL
+
+    enum:
+        FOV_SCORE_DOT
+        FOV_SCORE_SCALED_DOT
+        FOV_SCORE_ADDITIVE
+        FOV_SCORE_BILINEAR
+        FOV_SCORE_COSINE
+
+    enum:
+        FOV_ACTIVATION_SOFTMAX
+        FOV_ACTIVATION_SIGMOID
+        FOV_ACTIVATION_SOFTMAX1
+        FOV_ACTIVATION_RELU
+        FOV_ACTIVATION_RELU2
+        FOV_ACTIVATION_TANH
+        FOV_ACTIVATION_IDENTITY
+        FOV_ACTIVATION_SPARSEMAX
+        FOV_ACTIVATION_ENTMAX15
+        FOV_ACTIVATION_ENTMAX
+        FOV_ACTIVATION_TOPK
+
+    enum:
+        FOV_COMBINE_WEIGHTED_SUM
+        FOV_COMBINE_PRODUCT
+        FOV_COMBINE_SELECT
 
     const int64_t FOV_OPEN
 
@@ -46,6 +75,19 @@ cdef extern from "foveate/foveate.h" nogil:
         FOV_KEY_STATS_NONE
         FOV_KEY_STATS_SUM
         FOV_KEY_STATS_MAX
+
+    ctypedef struct fov_logits_tile:
+        void *logits
+        int64_t n_queries, n_keys, query_stride, key_stride
+        int64_t batch, head
+        int64_t first_query, first_key
+        int32_t dtype
+
+    ctypedef void (*fov_modifier_fn)(const fov_logits_tile *tile, void *user) noexcept
+    ctypedef int (*fov_tile_mask_fn)(const fov_logits_tile *tile, void *user) noexcept
+    ctypedef void (*fov_host_task_fn)(void *task_context, int64_t task, int thread) noexcept
+    ctypedef void (*fov_parallel_for_fn)(void *host, int64_t n_tasks, int n_threads, fov_host_task_fn task,
+                                         void *task_context) noexcept
 
     ctypedef struct fov_stats:
         int64_t tiles_computed
@@ -80,10 +122,24 @@ cdef extern from "foveate/foveate.h" nogil:
         int64_t output_key_bytes
         int32_t key_stats_kind
         fov_array key_stats
+        fov_modifier_fn modifier
+        void *modifier_user
+        fov_tile_mask_fn tile_mask
+        void *tile_mask_user
+        const volatile int32_t *cancel
+        fov_parallel_for_fn parallel_for
+        void *parallel_for_host
+
+    ctypedef struct fov_state:
+        void *output
+        void *lse
 
     fov_status fov_workspace_size(const fov_attention_args *args, size_t *size) noexcept
     fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size) noexcept
+    fov_status fov_merge(int32_t dtype, int64_t n_rows, int64_t dim, const fov_state *a, const fov_state *b,
+                         const fov_state *into) noexcept
     const char *fov_status_string(fov_status status) noexcept
+    const char *fov_last_problem() noexcept
 
     const char *fov_score_name(int index) noexcept
     const char *fov_activation_name(int index) noexcept

@@ -4,11 +4,38 @@
  *     weights = activation(logits)
  *     output  = combine(weights, value)
  *
- * Nothing here allocates, prints or aborts. A call needs a workspace that the caller owns:
+ * One struct says everything about a call. Set it to zero bytes, then set what differs: 0 and NULL mean "absent" or "off", but
+ * for size, stages, the sizes, scale, both window fields (FOV_OPEN) and kv_lengths.value (kv_len). Eight heads of 128 queries and
+ * keys of 64 numbers, contiguous (head, row, column), causal:
  *
+ *     fov_attention_args args;
+ *     memset(&args, 0, sizeof args);
+ *     args.size = sizeof args;
+ *     args.stages = FOV_STAGE_ALL;
+ *     args.score = FOV_SCORE_SCALED_DOT;
+ *     args.activation = FOV_ACTIVATION_SOFTMAX;
+ *     args.combine = FOV_COMBINE_WEIGHTED_SUM;
+ *     args.dtype = FOV_F32;
+ *     args.n_q_heads = args.n_kv_heads = 8;
+ *     args.q_len = args.kv_len = args.kv_lengths.value = 128;
+ *     args.head_dim = args.value_dim = 64;
+ *     args.query = (fov_array){query, NULL, 128 * 64 * 4, 64 * 4, 4, FOV_F32};     key, value and output likewise
+ *     args.scale = 0.125;
+ *     args.window_left = FOV_OPEN;                                                 window_right = 0 is causal
  *     size_t size;
  *     fov_status status = fov_workspace_size(&args, &size);
- *     if (status == FOV_OK) status = fov_attention(&args, malloc(size), size);
+ *     if (status == FOV_OK) status = fov_attention(&args, workspace, size);        workspace: any `size` bytes of yours
+ *     if (status != FOV_OK) puts(fov_last_problem());
+ *
+ * Memory.  Nothing here allocates, prints or aborts; only the pool of threads is made once, by the first call that uses it. The
+ *          workspace needs no alignment and no initial values; whoever repeats a call keeps it. No pointer is kept after a call.
+ * Errors.  A status other than FOV_OK and FOV_CANCELLED comes before anything is computed: no output has been touched.
+ *          fov_last_problem() names the argument, what came, and what was expected.
+ * Threads. Every function may be called from any number of threads at a time; calls need workspaces and outputs of their own.
+ *          Results have the same bits for any number of threads.
+ * ABI.     Append-only from here on. Enumerators keep their numbers, fields their places; new fields come last and 0 leaves them
+ *          unused. A program with an older header runs on a newer library; with a newer header on an older library, until it uses
+ *          a field that the library does not know, which is an error. Private names begin with fov_ too: use what stands here.
  */
 #ifndef FOVEATE_FOVEATE_H
 #define FOVEATE_FOVEATE_H
@@ -37,15 +64,45 @@ typedef enum fov_status {
     FOV_CANCELLED = 7              /* *cancel became non-zero; the results are undefined */
 } fov_status;
 
-/* Storage types. f16 and bf16 compute in f32. FOV_BOOL (one byte, non-zero is true) is for masks. */
+/* Storage types. f16 (IEEE binary16) and bf16 (the upper half of an f32) are widened to f32, computed in f32, and rounded once
+ * where they are stored. FOV_BOOL (one byte, non-zero is true) is for masks. */
 typedef enum fov_dtype { FOV_F32 = 0, FOV_F64 = 1, FOV_F16 = 2, FOV_BF16 = 3, FOV_BOOL = 4 } fov_dtype;
 
 /* Which stages run. All three make attention; one alone reads or writes the Lq x Lk matrix itself:
  * SCORE writes `logits`; ACTIVATION reads `logits` and writes `weights`; COMBINE reads `weights`. */
 enum { FOV_STAGE_SCORE = 1, FOV_STAGE_ACTIVATION = 2, FOV_STAGE_COMBINE = 4, FOV_STAGE_ALL = 7 };
 
-/* A strided view (..., head, row, column); every stride in bytes, any sign, 0 broadcasts.
- * data == NULL: the array is absent. The data may be misaligned. */
+/* The stages by name, for args.score, .activation and .combine; docs/modes.md has their formulas. fov_score_name(index) and its
+ * sisters give the same names as text. */
+enum {
+    FOV_SCORE_DOT = 0,
+    FOV_SCORE_SCALED_DOT = 1, /* the same as DOT: the caller's scale says head_dim^-1/2 */
+    FOV_SCORE_ADDITIVE = 2,   /* sum_d v_d tanh(a_d + b_d), a = query w_q, b = key w_k */
+    FOV_SCORE_BILINEAR = 3,   /* query W key, W in score_w_q */
+    FOV_SCORE_COSINE = 4      /* temperature: divide the scale by it */
+};
+enum {
+    FOV_ACTIVATION_SOFTMAX = 0,
+    FOV_ACTIVATION_SIGMOID = 1,
+    FOV_ACTIVATION_SOFTMAX1 = 2, /* softmax with one more logit, 0, that has no value */
+    FOV_ACTIVATION_RELU = 3,
+    FOV_ACTIVATION_RELU2 = 4, /* max(x, 0)^2 */
+    FOV_ACTIVATION_TANH = 5,
+    FOV_ACTIVATION_IDENTITY = 6,
+    FOV_ACTIVATION_SPARSEMAX = 7, /* entmax with alpha = 2 */
+    FOV_ACTIVATION_ENTMAX15 = 8,
+    FOV_ACTIVATION_ENTMAX = 9,
+    FOV_ACTIVATION_TOPK = 10 /* softmax over the top_k largest logits */
+};
+enum {
+    FOV_COMBINE_WEIGHTED_SUM = 0,
+    FOV_COMBINE_PRODUCT = 1, /* weight_ij value_j, not summed */
+    FOV_COMBINE_SELECT = 2   /* the sum over the select_k largest weights, renormalised */
+};
+
+/* A strided view (batch..., head, row, column); strides in bytes, any sign, 0 broadcasts: a bias for all heads has head_bytes 0.
+ * data == NULL: the array is absent. The data may be misaligned. An array that is written must not overlap any other. `dtype` is
+ * read for lse, key_stats, mask and bias; the others have that of the call. */
 typedef struct fov_array {
     void *data;
     const int64_t *batch_bytes; /* one stride per batch axis */
@@ -53,7 +110,7 @@ typedef struct fov_array {
     int32_t dtype; /* fov_dtype */
 } fov_array;
 
-/* One int64 per batch element. data == NULL: absent, `value` holds for all. */
+/* One int64 per batch element, with its strides in bytes. data == NULL: absent, `value` holds for all. */
 typedef struct fov_per_batch {
     const int64_t *data;
     const int64_t *batch_bytes;
@@ -102,11 +159,16 @@ typedef struct fov_stats {
 
 #define FOV_OPEN INT64_MAX /* an open side of the window */
 
+/* The comments say the shape of each array; lengths of 0 are allowed everywhere. Query head h reads key and value head
+ * h / (n_q_heads / n_kv_heads): n_q_heads is a multiple of n_kv_heads, 1 of these is multi-query attention.
+ *
+ * Masking: a logit of -infinity has weight 0 and its value is not read into the row, even where it is NaN; whatever put it there:
+ * mask, bias, window, kv_lengths or the modifier. A row that attends nothing has output 0 and lse -infinity. */
 typedef struct fov_attention_args {
     size_t size; /* sizeof(fov_attention_args): lets old callers meet newer libraries */
 
     int32_t stages;                     /* FOV_STAGE_ALL or one stage */
-    int32_t score, activation, combine; /* indices into fov_score_name() and friends */
+    int32_t score, activation, combine; /* FOV_SCORE_..., FOV_ACTIVATION_..., FOV_COMBINE_... */
     int32_t dtype;                      /* fov_dtype of query, key, value, output, logits, weights */
     int32_t n_threads;                  /* <= 0: the default; more than there are is capped */
 
@@ -118,9 +180,10 @@ typedef struct fov_attention_args {
     fov_array key;     /* (batch, n_kv_heads, kv_len, key_dim)   */
     fov_array value;   /* (batch, n_kv_heads, kv_len, value_dim) */
     fov_array output;  /* (batch, n_q_heads,  q_len,  value_dim); product: (..., q_len, kv_len, value_dim) */
-    fov_array lse;     /* (batch, n_q_heads,  q_len): f32, f64 for f64; column_bytes unused; optional */
-    fov_array weights; /* (batch, n_q_heads,  q_len,  kv_len); optional */
-    fov_array logits;  /* (batch, n_q_heads,  q_len,  kv_len); optional */
+    fov_array lse;     /* (batch, n_q_heads,  q_len): natural log of the sum of exponentials; f32, f64 for f64; optional;
+                        * softmax and softmax1 only (fov_activation_has_lse); column_bytes unused */
+    fov_array weights; /* (batch, n_q_heads,  q_len,  kv_len); optional: written by the activation, read by COMBINE alone */
+    fov_array logits;  /* (batch, n_q_heads,  q_len,  kv_len); written by SCORE alone, read by ACTIVATION alone */
     fov_array mask;    /* (batch, n_q_heads,  q_len,  kv_len) FOV_BOOL, true = attend; optional */
     fov_array bias;    /* (batch, n_q_heads,  q_len,  kv_len) any float type; optional */
 
@@ -133,7 +196,7 @@ typedef struct fov_attention_args {
     fov_per_batch q_offset;
     fov_per_batch kv_lengths; /* keys at and beyond it do not exist; value = kv_len when absent */
 
-    const double *sinks;        /* n_q_heads extra logits without a value; NULL = none */
+    const double *sinks;        /* softmax: n_q_heads extra logits without a value; NULL = none */
     const double *alibi_slopes; /* n_q_heads slopes m: adds m (j - p); NULL = none */
 
     fov_stats *stats; /* NULL = do not count */
@@ -157,7 +220,7 @@ typedef struct fov_attention_args {
     fov_tile_mask_fn tile_mask; /* NULL = none */
     void *tile_mask_user;
     const volatile int32_t *cancel; /* polled before every tile; NULL = never */
-    fov_parallel_for_fn parallel_for; /* the caller's own threads; NULL = those of foveate */
+    fov_parallel_for_fn parallel_for; /* the caller's own threads, n_threads of them; NULL = those of foveate */
     void *parallel_for_host;
 } fov_attention_args;
 
@@ -168,22 +231,26 @@ typedef struct fov_state {
     void *lse;    /* the same type */
 } fov_state;
 
-/* Bytes of workspace for these arguments (also checks them). O(threads * head_dim + q_len + kv_len), never q_len * kv_len. */
+/* The bytes of workspace for these arguments, O(threads * head_dim + q_len + kv_len), never q_len * kv_len; or, with *size = 0,
+ * the status that fov_attention would return for them. */
 FOV_API fov_status fov_workspace_size(const fov_attention_args *args, size_t *size);
+/* Computes. With a workspace for fewer threads than n_threads, fewer work. */
 FOV_API fov_status fov_attention(const fov_attention_args *args, void *workspace, size_t workspace_size);
 FOV_API fov_status fov_merge(int32_t dtype, int64_t n_rows, int64_t dim, const fov_state *a, const fov_state *b,
                              const fov_state *into);
+/* What a status means, in words; never NULL. */
 FOV_API const char *fov_status_string(fov_status status);
 /* Which argument was wrong and why, for the last call of this thread that returned an error; "" if there was none. */
 FOV_API const char *fov_last_problem(void);
 
-/* The registered stage names, in the order of kernels.def; NULL beyond the last. */
+/* The names of the stages by index; NULL beyond the last. */
 FOV_API const char *fov_score_name(int index);
 FOV_API const char *fov_activation_name(int index);
 FOV_API const char *fov_combine_name(int index);
-FOV_API int fov_activation_has_lse(int index);
+FOV_API int fov_activation_has_lse(int index); /* 1: the activation has an lse */
 
-/* ISAs, best first; NULL beyond the last compiled one. */
+/* Instruction sets. The best one of this machine is taken by itself; the environment variable FOVEATE_ISA names another.
+ * By index, best first; NULL beyond the last compiled one. */
 FOV_API const char *fov_isa_name(int index);
 FOV_API int fov_isa_available(int index); /* 1: this machine can run it */
 FOV_API fov_status fov_set_isa(const char *name); /* NULL or "auto": the best one, or FOVEATE_ISA */
@@ -191,7 +258,7 @@ FOV_API fov_status fov_get_isa(const char **name); /* the one in use; errors of 
 FOV_API const char *fov_cpu_features(void); /* what was detected, space-separated */
 FOV_API const char *fov_amx_state(void); /* "absent", "no permission asked", ... */
 
-/* Threads. */
+/* Threads. The default is the smallest of FOVEATE_NUM_THREADS (or OMP_NUM_THREADS), CPU affinity and cgroup quota. */
 FOV_API int fov_get_num_threads(void); /* the default for calls that name no number */
 FOV_API void fov_set_num_threads(int n); /* n < 1: back to the automatic choice */
 FOV_API int fov_get_available_threads(void); /* min(affinity, cgroup quota) */

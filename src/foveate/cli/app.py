@@ -10,7 +10,7 @@ import click
 
 from foveate import __version__
 
-COMMANDS = ("info", "attend", "demo", "selftest", "bench")
+COMMANDS = ("info", "attend", "demo", "selftest", "bench", "config")
 
 
 class App(click.Group):
