@@ -138,12 +138,12 @@ def worst_ratio(actual: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> flo
     >>> worst_ratio([1.0, 2.5], [1.0, 2.0], [0.1, 1.0])
     0.5
     """
-    a, b = (np.asarray(array).astype(np.float64) for array in (actual, expected))
+    a, b, most = (np.asarray(array).astype(np.float64) for array in (actual, expected, bound))
     if a.shape != b.shape:
         raise ValueError(f"actual must have the shape of expected, {b.shape}, got {a.shape}")
-    same = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.isposinf(bound) & ~np.isnan(a) & ~np.isnan(b))
+    same = (a == b) | (np.isnan(a) & np.isnan(b)) | (np.isposinf(most) & ~np.isnan(a) & ~np.isnan(b))
     with np.errstate(all="ignore"):
-        ratio = np.abs(a - b) / np.asarray(bound)
+        ratio = np.abs(a - b) / most
     ratio = np.where(np.isnan(ratio), np.inf, ratio)
     return float(np.max(np.where(same, 0.0, ratio), initial=0.0))
 
