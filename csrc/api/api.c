@@ -8,7 +8,7 @@
 #include "dispatch/dispatch.h"
 #include "foveate/foveate.h"
 
-enum { ALIGNMENT = 64 };
+enum { ALIGNMENT = 64, MOST_SIZE = 1 << 16 /* of a later header; a garbage size must not be read to its end */ };
 
 /* The first layout that was frozen ended with parallel_for_host. Later fields are appended, and 0 means that they are not used. */
 static const size_t FIRST_SIZE = offsetof(fov_attention_args, parallel_for_host) + sizeof(void *);
@@ -23,6 +23,8 @@ static fov_status read_args(const fov_attention_args *args, fov_attention_args *
     if (args->size < FIRST_SIZE)
         return fov_problem(FOV_ERROR_ARGUMENT, "args->size must be sizeof(fov_attention_args), at least %zu, got %zu", FIRST_SIZE,
                            args->size);
+    if (args->size > MOST_SIZE)
+        return fov_problem(FOV_ERROR_ARGUMENT, "args->size must be sizeof(fov_attention_args), got %zu", args->size);
     for (size_t i = known; i < args->size; i++)
         if (((const unsigned char *)args)[i] != 0)
             return fov_problem(FOV_ERROR_ARGUMENT,

@@ -2,19 +2,26 @@
  * associative and commutative up to rounding (Dao et al. 2023, FlashDecoding; Ye et al. 2025, FlashInfer, section 2.2). */
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
+#include "attention/plan.h"
 #include "attention/problem.h"
 #include "foveate/foveate.h"
 
 static double load(const void *array, int64_t i, int wide)
 {
-    return wide ? ((const double *)array)[i] : (double)((const float *)array)[i];
+    double x;
+    float narrow;
+    const char *at = (const char *)array + i * (wide ? 8 : 4); /* may be misaligned */
+    if (wide) return memcpy(&x, at, sizeof x), x;
+    return memcpy(&narrow, at, sizeof narrow), (double)narrow;
 }
 
 static void store(void *array, int64_t i, int wide, double x)
 {
-    if (wide) ((double *)array)[i] = x;
-    else ((float *)array)[i] = (float)x;
+    float narrow = (float)x;
+    if (wide) memcpy((char *)array + i * 8, &x, sizeof x);
+    else memcpy((char *)array + i * 4, &narrow, sizeof narrow);
 }
 
 fov_status fov_merge(int32_t dtype, int64_t n_rows, int64_t dim, const fov_state *a, const fov_state *b, const fov_state *into)
@@ -25,6 +32,8 @@ fov_status fov_merge(int32_t dtype, int64_t n_rows, int64_t dim, const fov_state
     if (n_rows < 0 || dim < 0)
         return fov_problem(FOV_ERROR_ARGUMENT, "n_rows and dim must be >= 0, got %lld and %lld", (long long)n_rows,
                            (long long)dim);
+    if (fov_product(8, fov_product(n_rows, dim)) < 0 || fov_product(8, n_rows) < 0)
+        return fov_problem(FOV_ERROR_OVERFLOW, "n_rows and dim must have a product below 2^59");
     if (!a || !b || !into) return fov_problem(FOV_ERROR_ARGUMENT, "a, b and into must not be NULL");
     const fov_state *states[] = {a, b, into};
     for (int i = 0; i < 3; i++)

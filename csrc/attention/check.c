@@ -68,7 +68,7 @@ static fov_status check_sizes(const fov_attention_args *a)
     TRY(check_size("value_dim", a->value_dim));
     TRY(check_size("key_dim", a->key_dim));
     TRY(check_size("score_dim", a->score_dim));
-    if (a->n_kv_heads ? a->n_q_heads % a->n_kv_heads != 0 : a->n_q_heads != 0)
+    if (a->n_q_heads != a->n_kv_heads && (a->n_kv_heads ? a->n_q_heads % a->n_kv_heads != 0 : a->n_q_heads != 0))
         return fov_problem(FOV_ERROR_ARGUMENT, "n_q_heads must be a multiple of n_kv_heads, got %lld and %lld", (ll)a->n_q_heads,
                            (ll)a->n_kv_heads);
     if (a->head_dim > INT32_MAX || a->key_dim > INT32_MAX || a->score_dim > INT32_MAX || a->value_dim > INT32_MAX)
@@ -88,9 +88,9 @@ static fov_status missing(const char *name, const char *why)
 static fov_status check_arrays(const fov_attention_args *a)
 {
     int rows = a->n_q_heads && a->q_len, keys = a->n_kv_heads && a->kv_len;
-    if (needs(a, FOV_STAGE_SCORE) && a->head_dim) {
-        if (rows && !a->query.data) return missing("query.data", "where there are queries");
-        if (keys && !a->key.data) return missing("key.data", "where there are keys");
+    if (needs(a, FOV_STAGE_SCORE)) {
+        if (rows && a->head_dim && !a->query.data) return missing("query.data", "where there are queries");
+        if (keys && (a->key_dim || a->head_dim) && !a->key.data) return missing("key.data", "where there are keys");
     }
     if (needs(a, FOV_STAGE_COMBINE) && a->value_dim) {
         if (keys && !a->value.data) return missing("value.data", "where there are keys");
@@ -133,6 +133,9 @@ static fov_status check_key_stats(const fov_attention_args *a)
     if (!needs(a, FOV_STAGE_ACTIVATION))
         return fov_problem(FOV_ERROR_ARGUMENT, "key_stats_kind must be 0 where no activation runs");
     if (!a->key_stats.data && a->kv_len) return missing("key_stats.data", "with key_stats_kind");
+    if (a->key_stats.dtype != (a->dtype == FOV_F64 ? FOV_F64 : FOV_F32))
+        return fov_problem(FOV_ERROR_ARGUMENT, "key_stats.dtype must be FOV_F32, FOV_F64 for f64, got %d",
+                           (int)a->key_stats.dtype);
     return FOV_OK;
 }
 
@@ -162,6 +165,9 @@ static fov_status check_score(const fov_attention_args *a)
     if (!projects_key && score_dim != key_dim)
         return fov_problem(FOV_ERROR_ARGUMENT, "score_dim must be key_dim, %lld, without score_w_k, got %lld", (ll)key_dim,
                            (ll)score_dim);
+    uintptr_t addresses = (uintptr_t)a->score_w_q.data | (uintptr_t)a->score_w_k.data | (uintptr_t)a->score_v.data;
+    if (addresses % (a->dtype == FOV_F64 ? sizeof(double) : sizeof(float)) != 0)
+        return fov_problem(FOV_ERROR_ARGUMENT, "score_w_q, score_w_k and score_v must be aligned to their type");
     return FOV_OK;
 }
 
@@ -172,5 +178,6 @@ fov_status fov_check(const fov_attention_args *a)
     TRY(check_numbers(a));
     TRY(check_score(a));
     TRY(check_arrays(a));
-    return check_key_stats(a);
+    TRY(check_key_stats(a));
+    return fov_check_strides(a);
 }

@@ -20,9 +20,11 @@ static int is_cancelled(const fov_plan *p) { return p->args->cancel && *p->args-
 static void lay_out(fov_task *t, char *at)
 {
     const fov_plan *p = t->plan;
+    double limit = p->kernels->largest / 4; /* times log2(e) a finite real: masked logits stay masked whatever the bias */
+    double bias = p->args->sigmoid_bias < -limit ? -limit : p->args->sigmoid_bias > limit ? limit : p->args->sigmoid_bias;
     for (int i = 0; i < p->max_blocks; i++) {
         fov_block *b = &t->blocks[i].block;
-        *b = (fov_block){.head_dim = p->score_dim, .value_dim = p->args->value_dim, .sigmoid_bias = p->args->sigmoid_bias};
+        *b = (fov_block){.head_dim = p->score_dim, .value_dim = p->args->value_dim, .sigmoid_bias = bias};
         b->query = at, at += p->query_bytes;
         b->query_code = at, at += p->code_bytes;
         b->query_reach = at, at += p->reach_bytes;
@@ -154,12 +156,13 @@ static void run_task(void *context, int64_t task, int thread)
     t.plan = p;
     t.totals = NULL;
     t.tiles_computed = t.tiles_dead = 0;
-    int64_t unit = task / p->n_chunks, chunk = task % p->n_chunks;
-    int64_t row_task = p->n_row_tasks - 1 - unit % p->n_row_tasks; /* the longest causal rows first */
+    int64_t unit = p->n_chunks == 1 ? task : task / p->n_chunks, chunk = task - unit * p->n_chunks;
+    int64_t slice = p->n_row_tasks == 1 ? unit : unit / p->n_row_tasks;
+    int64_t row_task = p->n_row_tasks - 1 - (unit - slice * p->n_row_tasks); /* the longest causal rows first */
     int64_t row = row_task * p->task_rows, end = row + p->task_rows < p->slice_rows ? row + p->task_rows : p->slice_rows;
     uint64_t environment = p->isa->enter();
 
-    fov_task_slice(&t, unit / p->n_row_tasks);
+    fov_task_slice(&t, slice);
     t.chunk_first = chunk * p->chunk_keys;
     t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);

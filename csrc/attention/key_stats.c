@@ -59,6 +59,7 @@ void fov_totals_finish(fov_task *t, char *stats)
 void fov_totals_of_no_query(const fov_plan *p)
 {
     fov_task t = {.plan = p};
+    if (p->args->kv_len == 0) return;
     for (int64_t slice = 0; slice < p->n_slices; slice++) {
         fov_task_slice(&t, slice);
         write_totals(&t, NULL);

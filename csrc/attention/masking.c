@@ -1,5 +1,7 @@
 /* Who attends whom, as bits: causal, window and lengths are one range of keys per row, a bool mask is ANDed onto it.
  * One word per lane and 32 steps of the tile; a tile without any set bit is dead and never computed. */
+#include <string.h>
+
 #include "attention/task.h"
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
@@ -16,7 +18,7 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
     const fov_attention_args *a = t->plan->args;
     q->first_key = t->kv_length;
     q->last_key = 0;
-    int64_t group = t->plan->group_size, row = q->row / group, head = q->row % group;
+    int64_t group = t->plan->group_size, row = group == 1 ? q->row : q->row / group, head = q->row - row * group;
     for (int i = 0; i < q->block.n_rows; i++, head + 1 == group ? (head = 0, row++) : head++) {
         int64_t position = shifted(row, t->q_offset), first = 0, last = t->kv_length;
         if (a->window_left != FOV_OPEN) first = clamp(shifted(position, -a->window_left), 0, t->kv_length);
@@ -33,16 +35,29 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
 }
 
 /* Bits low <= s < high of a word. */
-static uint32_t range_bits(int64_t low, int64_t high)
+static uint32_t range_bits(int low, int high)
 {
-    low = clamp(low, 0, 32);
-    high = clamp(high, 0, 32);
+    low = low < 0 ? 0 : low;
+    high = high > 32 ? 32 : high;
     if (low >= high) return 0;
     return (uint32_t)((UINT64_C(1) << high) - (UINT64_C(1) << low));
 }
 
-/* Steps of a lane that lie before key x, x counted from the first key of the tile; the lane holds keys j, j + key_lanes ... */
-static int64_t steps_before(int64_t x, int j, int key_lanes) { return x <= j ? 0 : (x - j + key_lanes - 1) / key_lanes; }
+/* Steps of a lane that lie before key x, x counted from the first key of the tile; the lane holds keys j, j + key_lanes ...
+ * key_lanes is a power of two: this runs for every lane of every small tile, and a division takes longer than its dot products. */
+static int steps_before(int x, int j, int key_lanes)
+{
+    return x <= j ? 0 : (x - j + key_lanes - 1) >> __builtin_ctz((unsigned)key_lanes);
+}
+
+/* The words of the lanes of one row that attends first <= key < last of the tile. */
+static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, int first, int last)
+{
+    for (int j = 0; j < key_lanes; j++) {
+        int low = steps_before(first, j, key_lanes), high = steps_before(last, j, key_lanes);
+        for (int w = 0; w < n_words; w++) bits[w * n_lanes + j] = range_bits(low - 32 * w, high - 32 * w);
+    }
+}
 
 static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
 {
@@ -56,7 +71,7 @@ static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
         int row = i / key_lanes, j = i % key_lanes;
         if (key_lanes > 1 || row == 0 || rows[row] != rows[row - 1]) /* broadcast over rows or heads: the same bits again */
             t->plan->kernels->pack_bits(rows[row] + (key + j) * mask->column_bytes, mask->column_bytes * key_lanes,
-                                        (int)steps_before(b->n_keys, j, key_lanes), words, 1);
+                                        steps_before(b->n_keys, j, key_lanes), words, 1);
         for (int w = 0; w < n_words; w++)
             if (t->attend[w * b->n_lanes + i]) t->attend[w * b->n_lanes + i] &= words[w];
     }
@@ -76,16 +91,22 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
     for (int i = 0; full && i < b->n_rows; i++) full = q->first[i] <= key && q->last[i] >= key + b->n_keys;
     if (full) return FOV_FULL;
 
-    for (int i = 0; i < n_lanes; i++) {
-        int row = i / key_lanes, j = i % key_lanes;
-        int64_t low = 0, high = 0;
+    int any = 0, before_first = -1, before_last = -1;
+    for (int row = 0; row * key_lanes < n_lanes; row++) {
+        int first = 0, last = 0;
+        uint32_t *bits = t->attend + row * key_lanes;
         if (row < b->n_rows) {
-            low = steps_before(clamp(q->first[row] - key, 0, b->n_keys), j, key_lanes);
-            high = steps_before(clamp(q->last[row] - key, 0, b->n_keys), j, key_lanes);
+            first = (int)clamp(q->first[row] - key, 0, b->n_keys);
+            last = (int)clamp(q->last[row] - key, 0, b->n_keys);
         }
-        for (int w = 0; w < n_words; w++) t->attend[w * n_lanes + i] = range_bits(low - 32 * w, high - 32 * w);
+        any |= first < last;
+        if (first != before_first || last != before_last) row_words(bits, n_lanes, n_words, key_lanes, first, last);
+        else
+            for (int w = 0; w < n_words; w++, bits += n_lanes) memcpy(bits, bits - key_lanes, (size_t)key_lanes * sizeof *bits);
+        before_first = first, before_last = last;
     }
-    if (t->mask) and_mask(t, q, key);
+    if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;
+    and_mask(t, q, key);
 
     uint32_t some = 0, all = ~0u;
     for (int w = 0; w < n_words; w++) {

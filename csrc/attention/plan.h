@@ -67,6 +67,7 @@ typedef struct fov_plan {
 int64_t fov_score_dim(const fov_attention_args *args); /* columns of what the score sees */
 int64_t fov_product(int64_t a, int64_t b); /* a * b, or -1 when a factor is -1 or the product leaves 62 bits */
 fov_status fov_check(const fov_attention_args *args);
+fov_status fov_check_strides(const fov_attention_args *args); /* of arguments that passed the rest of fov_check */
 
 /* Checks the arguments and fills the plan; the workspace takes shared_bytes + n_threads * thread_bytes + 64. */
 fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan);

@@ -1,6 +1,8 @@
 /* Where a task's arrays begin, and blocks of keys and values as contiguous reals. */
 #include "attention/task.h"
 
+#include <string.h>
+
 static int64_t batch_offset(const fov_attention_args *a, const int64_t *strides, int64_t batch)
 {
     int64_t at = 0;
@@ -20,16 +22,19 @@ static char *begin(const fov_attention_args *a, const fov_array *array, int64_t 
 static int64_t per_batch(const fov_attention_args *a, const fov_per_batch *values, int64_t batch)
 {
     if (!values->data) return values->value;
-    return *(const int64_t *)((const char *)values->data + (a->n_batch_axes ? batch_offset(a, values->batch_bytes, batch) : 0));
+    int64_t x; /* may be misaligned */
+    memcpy(&x, (const char *)values->data + (a->n_batch_axes ? batch_offset(a, values->batch_bytes, batch) : 0), sizeof x);
+    return x;
 }
 
 void fov_task_slice(fov_task *t, int64_t slice)
 {
     const fov_attention_args *a = t->plan->args;
-    int64_t batch = slice / t->plan->slice_heads;
+    const fov_plan *p = t->plan;
+    int64_t batch = slice < p->slice_heads ? 0 : slice / p->slice_heads;
     t->slice = slice;
-    t->q_head = slice % t->plan->slice_heads * t->plan->group_size;
-    int64_t head = t->q_head / t->plan->kv_group_size;
+    t->q_head = (slice - batch * p->slice_heads) * p->group_size;
+    int64_t head = p->kv_group_size == 1 ? t->q_head : t->q_head / p->kv_group_size;
     t->key = begin(a, &a->key, batch, head);
     t->value = begin(a, &a->value, batch, head);
     t->query = begin(a, &a->query, batch, t->q_head);
@@ -41,6 +46,7 @@ void fov_task_slice(fov_task *t, int64_t slice)
     t->logits = begin(a, &a->logits, batch, t->q_head);
     t->kv_length = per_batch(a, &a->kv_lengths, batch);
     if (t->kv_length > a->kv_len) t->kv_length = a->kv_len;
+    if (t->kv_length < 0) t->kv_length = 0;
     t->q_offset = per_batch(a, &a->q_offset, batch);
     t->key_stats = begin(a, &a->key_stats, batch, t->q_head);
     t->keys_at = -1;
@@ -49,7 +55,7 @@ void fov_task_slice(fov_task *t, int64_t slice)
 /* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to max_lanes. */
 void fov_row_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, const char **rows)
 {
-    int64_t group = t->plan->group_size, position = q->row / group, head = q->row % group;
+    int64_t group = t->plan->group_size, position = group == 1 ? q->row : q->row / group, head = q->row - position * group;
     for (int i = 0; i < t->plan->max_lanes; i++) {
         rows[i] = i < q->block.n_rows ? base + position * array->row_bytes + head * array->head_bytes : NULL;
         if (++head == group) head = 0, position++;

@@ -13,7 +13,7 @@
 #define VF32_LANES 8
 #define VF64_LANES 4
 #define FOV_SCORE_KEYS 4 /* 4 keys x 3 vectors of queries: 12 accumulators + 3 loads + 1 broadcast fill the 16 registers */
-#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of four queries' codes */
+#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m256 vf32;
@@ -36,6 +36,7 @@ FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm256_sub_ps(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm256_mul_ps(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm256_div_ps(a, b); }
 FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return _mm256_div_ps(_mm256_set1_ps(1), x); }
+FOV_INLINE vf32 vf32_small_reciprocal(vf32 x) { return vf32_reciprocal(x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm256_fmadd_ps(a, b, c); }
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return _mm256_fmsub_ps(a, b, p); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm256_max_ps(a, b); }
@@ -84,6 +85,7 @@ FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm256_sub_pd(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm256_mul_pd(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm256_div_pd(a, b); }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return _mm256_div_pd(_mm256_set1_pd(1), x); }
+FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm256_fmadd_pd(a, b, c); }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return _mm256_fmsub_pd(a, b, p); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm256_max_pd(a, b); }

@@ -13,7 +13,7 @@
 #define VF32_LANES 16
 #define VF64_LANES 8
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
-#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of four queries' codes */
+#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef __m512 vf32;
@@ -32,13 +32,14 @@ FOV_INLINE vf32 vf32_add(vf32 a, vf32 b) { return _mm512_add_ps(a, b); }
 FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return _mm512_sub_ps(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return _mm512_mul_ps(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm512_div_ps(a, b); }
-/* One Newton step on 14 bits: 3 cycles where a division takes 10. Beyond 2^126 the estimate is flushed to 0. */
-FOV_INLINE vf32 vf32_reciprocal(vf32 x)
+/* One Newton step on 14 bits: 3 cycles where a division takes 10. */
+FOV_INLINE vf32 vf32_small_reciprocal(vf32 x)
 {
-    x = _mm512_min_ps(_mm512_set1_ps(0x1p127f), x);
     vf32 r = _mm512_rcp14_ps(x);
     return _mm512_fmadd_ps(_mm512_fnmadd_ps(x, r, _mm512_set1_ps(1.f)), r, r);
 }
+/* Beyond 2^126 the estimate is flushed to 0; inf times it would be NaN. */
+FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return vf32_small_reciprocal(_mm512_min_ps(_mm512_set1_ps(0x1p127f), x)); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm512_fmadd_ps(a, b, c); }
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return _mm512_fmsub_ps(a, b, p); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm512_max_ps(a, b); }
@@ -71,6 +72,7 @@ FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return _mm512_sub_pd(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return _mm512_mul_pd(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm512_div_pd(a, b); }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return _mm512_div_pd(_mm512_set1_pd(1), x); }
+FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm512_fmadd_pd(a, b, c); }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return _mm512_fmsub_pd(a, b, p); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm512_max_pd(a, b); }

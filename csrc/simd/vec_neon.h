@@ -15,7 +15,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
-#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of four queries' codes */
+#define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float32x4_t vf32;
@@ -44,6 +44,7 @@ FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return vsubq_f32(a, b); }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return vmulq_f32(a, b); }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return vdivq_f32(a, b); }
 FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return vdivq_f32(vdupq_n_f32(1), x); }
+FOV_INLINE vf32 vf32_small_reciprocal(vf32 x) { return vf32_reciprocal(x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return vfmaq_f32(c, a, b); }
 FOV_INLINE mf32 vf32_gt(vf32 a, vf32 b) { return vcgtq_f32(a, b); }
 FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return vceqq_f32(a, b); }
@@ -96,6 +97,7 @@ FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return vsubq_f64(a, b); }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return vmulq_f64(a, b); }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return vdivq_f64(a, b); }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return vdivq_f64(vdupq_n_f64(1), x); }
+FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return vfmaq_f64(c, a, b); }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return vcgtq_f64(a, b); }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return vceqq_f64(a, b); }

@@ -43,6 +43,7 @@
 #define vr_mul FOV_VR(mul)
 #define vr_div FOV_VR(div)
 #define vr_reciprocal FOV_VR(reciprocal)
+#define vr_small_reciprocal FOV_VR(small_reciprocal)
 #define vr_fma FOV_VR(fma)
 #define vr_mul_error FOV_VR(mul_error)
 #define vr_max FOV_VR(max)

@@ -16,7 +16,7 @@
 #define VF32_LANES 4
 #define VF64_LANES 2
 #define FOV_SCORE_KEYS 4
-#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of four queries' codes */
+#define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 
 typedef float vf32 __attribute__((vector_size(16)));
@@ -48,6 +48,7 @@ FOV_INLINE vf32 vf32_sub(vf32 a, vf32 b) { return a - b; }
 FOV_INLINE vf32 vf32_mul(vf32 a, vf32 b) { return a * b; }
 FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return a / b; }
 FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return 1 / x; }
+FOV_INLINE vf32 vf32_small_reciprocal(vf32 x) { return vf32_reciprocal(x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return a * b + c; } /* two roundings: inside the same bound */
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p)
 {
@@ -120,6 +121,7 @@ FOV_INLINE vf64 vf64_sub(vf64 a, vf64 b) { return a - b; }
 FOV_INLINE vf64 vf64_mul(vf64 a, vf64 b) { return a * b; }
 FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return a / b; }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return 1 / x; }
+FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return a * b + c; }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return (vf64){fma(a[0], b[0], -p[0]), fma(a[1], b[1], -p[1])}; }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return a > b; }

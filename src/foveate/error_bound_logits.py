@@ -4,10 +4,14 @@ With u the unit roundoff and g_n = n u / (1 - n u) the error of n roundings, x_j
 
     dx_j = E_j               the score, times the scale: below
          + c e_tanh          softcap c: |tanh'| <= 1, so the error before it does not grow
-         + r u X_j           X_j = min(S_j, c) + |bias_j| + |m (j - p)|: what is added up after the score
+         + r u X_j           X_j = min(S_j, c) + |bias_j| + |m (j - p)| + |M_j|: what is added up after it
 
 S_j bounds the scaled score. r counts the roundings after it: softcap 3 (1 / c, c, the product), bias 2 (its
 conversion to the compute type, the sum), ALiBi 3 (slope, product, sum), and what the activation adds.
+
+M_j is what a modifier adds to the logit of the reference. It counts as exact on what it is given and must not
+move two logits apart, so that the error before it does not grow; r gains 3, for a slope, a product and a sum
+of its own in the compute type. Where it masks, M_j is 0.
 
 **dot, scaled_dot.** D products and sums, and the scale::
 
@@ -27,14 +31,15 @@ rounded once, as in bilinear), and |tanh'| <= 1::
 
     S_j = |scale| sum_d |v_d|
     E_j = (e_term + 2 g_D + 4 u) S_j + |scale| sum_d |v_d| (da_d + db_d)
-    e_term = 2 ((2 e_code + u) / 4 + u + g_9 + 9/8 u)
+    e_term = 2 ((2 e_code + u) / 4 + u + g_18 + 9/8 u)
 
 A term is v (1 - 2 r), r = 1 / x, x = 1 + A B, A = e^(2a), B = e^(2b). e_code = e_exp + 17/16 u is the
 relative error of A: the rounding of the argument of exp2 is put back in first order, which rounds once, and
 its second order is below u / 16. Relative to x the errors of A and B and of the product count A B / x = 1 - r
-of 2 e_code + u, so r (1 - r) <= 1/4 of it in r; the sum x rounds once. Four terms over one denominator, (v_0
-x_1 + v_1 x_0) x_2 x_3 + ..., round every term 5 times, the denominator 3 times, the product with the
-reciprocal once: g_9; the reciprocal is off by 9/8 u at most. A term alone, or tanh itself, which is off by
+of 2 e_code + u, so r (1 - r) <= 1/4 of it in r; the sum x rounds once. Eight terms over one denominator: two of
+them, v_0 x_1 + v_1 x_0, round each 2 times, and 3 times more whenever two groups join, n m' + n' m, since m'
+has rounded as well, but for its own roundings: 2, 5 and 10 times; the denominator 7 times, the product with
+the reciprocal once: g_18; the reciprocal is off by 9/8 u at most. A term alone, or tanh itself, which is off by
 e_tanh + 3/2 u, has less. Then D sums of terms that are 2 |v_d| at most, and 4 roundings: v, sum_d v_d, the
 difference, the scale.
 """
@@ -97,8 +102,10 @@ class Logits(NamedTuple):
         return np.asarray(score + self.cap * arithmetic.e_tanh + roundings * arithmetic.u * self.added)
 
 
-def logits(query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options) -> Logits:
-    """The sizes for one call whose weights have this shape."""
+def logits(
+    query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options, change: F64 | None = None
+) -> Logits:
+    """The sizes for one call whose weights have this shape; ``change``: what a modifier adds."""
     name, stage = stage_of("score", options.get("score", "scaled_dot"), reference.SCORES)
     layout, cap = options.get("layout", "bhld"), options.get("softcap", 0.0)
     q, k = (np.abs(reference._heads_first(array, layout)) for array in (query, key))
@@ -116,6 +123,8 @@ def logits(query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Op
         added, roundings = added + np.where(np.isinf(bias), 0.0, bias), roundings + 2
     if "alibi_slopes" in options:
         added, roundings = added + np.abs(_alibi(shape, options)), roundings + 3
+    if change is not None:
+        added, roundings = added + np.where(np.isfinite(change), np.abs(change), 0.0), roundings + 3
     return Logits(terms, np.asarray(added), roundings, cap)
 
 
@@ -155,7 +164,7 @@ def _additive(q: F64, k: F64, scale: float, stage: Any) -> Terms:
 
     def factor(a: Arithmetic) -> float:
         code = a.e_exp + 17 / 16 * a.u
-        term = 2 * ((2 * code + a.u) / 4 + a.u + g(9, a.u) + 9 / 8 * a.u)
+        term = 2 * ((2 * code + a.u) / 4 + a.u + g(18, a.u) + 9 / 8 * a.u)
         return term + 2 * g(dim, a.u) + 4 * a.u
 
     whole = np.sum(weights, axis=-1)[..., None]

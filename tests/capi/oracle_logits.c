@@ -54,7 +54,7 @@ static wide dot(const problem *call, const rounding *c, const encoded *q, const 
 }
 
 /* sum_e v_e tanh(q_e + k_e): tanh passes on at most the errors of its argument. Its own are those of kernels_additive.c: by
- * exponentials at most 2 r ((1 - r) 9 + 11 + D + 1) u |v| <= 2 (13 + D + 1) u |v| with r in (0, 1) ((1 - r) r 9 < 2.25), whole and
+ * exponentials at most 2 r ((1 - r) 9 + 20 + D + 1) u |v| <= 2 (22 + D + 1) u |v| with r in (0, 1) ((1 - r) r 9 < 2.25), whole and
  * the difference 2 u, the sum of v in double; by tanh 5 u |v| and its sum. */
 static wide additive(const problem *call, const rounding *c, int64_t head, const encoded *q, const encoded *k, wide *error)
 {
@@ -66,7 +66,7 @@ static wide additive(const problem *call, const rounding *c, int64_t head, const
         sizes += fabsl(v);
         carried += fabsl(v) * (q->errors[e] + k->errors[e]);
     }
-    *error = carried + (2 * gamma_of(n + 14, c->u) + 2 * c->u + gamma_of(n, 0x1p-53L)) * sizes + 2 * (wide)(n + 1) * c->flushed;
+    *error = carried + (2 * gamma_of(n + 23, c->u) + 2 * c->u + gamma_of(n, 0x1p-53L)) * sizes + 2 * (wide)(n + 1) * c->flushed;
     return sum;
 }
 

@@ -162,3 +162,16 @@ def test_large_values_average_within_their_range(isa, q_len, dtype):
     query, key, value = with_logits(np.linspace(0.0, 5.0, 300), q_len, dtype)
     value[...] = 1e38
     within_bounds(query, key, value, scale=1.0)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_no_sigmoid_bias_unmasks(isa, q_len, dtype):
+    """A bias beyond the range of the compute type saturates the weights of the others and leaves masked ones 0."""
+    query, key, value = with_logits([0.5, 1.0, -2.0], q_len, dtype)
+    value[1] = np.nan
+    mask = np.array([True, False, True])
+    for bias, weight in ((1e300, 1.0), (-1e300, 0.0)):
+        row = everything(query, key, value, activation=foveate.Sigmoid(bias), mask=mask)
+        assert (row["weights"] == np.array([weight, 0.0, weight])).all()
+        assert np.isfinite(row["output"].astype(np.float64)).all()

@@ -69,11 +69,11 @@ static void FOV_NAME(score_dot_lanes)(fov_block *b)
 }
 
 /* rows: vectors run along head_dim. One vector of the tile, n_rows x n_keys = LANES logits, is LANES accumulators that share
- * their loads and are summed over their lanes together. K rows stream from memory: 16 rows ahead are asked for early. */
+ * their loads and are summed over their lanes together; only the first n_there keys are read. K rows stream from memory: 16 rows ahead are asked for early. */
 #define FOV_PREFETCH_KEYS 16
 
 FOV_INLINE void FOV_NAME(score_dot_few)(const real *key, int64_t key_ld, const real *query, int64_t head_dim, real *logits,
-                                        const int n_rows, const int n_keys)
+                                        const int n_rows, const int n_keys, int n_there)
 {
     const int64_t whole = head_dim - head_dim % VR_LANES;
     vr sum[VR_LANES];
@@ -82,7 +82,7 @@ FOV_INLINE void FOV_NAME(score_dot_few)(const real *key, int64_t key_ld, const r
     for (int64_t d = 0; d < whole; d += VR_LANES) {
 #pragma GCC unroll 16
         for (int k = 0; k < n_keys; k++) {
-            vr x = vr_load(key + k * key_ld + d);
+            vr x = vr_load(key + (k < n_there ? k : n_there - 1) * key_ld + d);
             vec_prefetch(key + (k + FOV_PREFETCH_KEYS) * key_ld + d);
 #pragma GCC unroll 8
             for (int r = 0; r < n_rows; r++)
@@ -92,7 +92,7 @@ FOV_INLINE void FOV_NAME(score_dot_few)(const real *key, int64_t key_ld, const r
     if (whole < head_dim) {
 #pragma GCC unroll 16
         for (int k = 0; k < n_keys; k++) {
-            vr x = vr_load_n(key + k * key_ld + whole, head_dim - whole);
+            vr x = vr_load_n(key + (k < n_there ? k : n_there - 1) * key_ld + whole, head_dim - whole);
 #pragma GCC unroll 8
             for (int r = 0; r < n_rows; r++)
                 sum[r * n_keys + k] = vr_fma(x, vr_load_n(query + r * head_dim + whole, head_dim - whole), sum[r * n_keys + k]);
@@ -109,18 +109,10 @@ FOV_INLINE void FOV_NAME(score_dot_steps)(const fov_block *b, const int n_rows, 
     for (; (step + 1) * n_keys <= b->n_keys; step++)
         for (int i = 0; i < b->n_lanes; i += VR_LANES) /* more than one vector only where rows > LANES: n_keys is 1 then */
             FOV_NAME(score_dot_few)(key + step * n_keys * b->key_ld, b->key_ld, query + i / n_keys * b->head_dim, b->head_dim,
-                                    tile + step * b->n_lanes + i, n_rows, n_keys);
-    if (step == b->n_steps) return;
-    for (int i = 0; i < b->n_lanes; i++) tile[step * b->n_lanes + i] = 0;
-    for (int k = step * n_keys; k < b->n_keys; k++) /* the last keys, too few for a step */
-        for (int r = 0; r < b->n_rows; r++) {
-            vr sum = vr_zero();
-            for (int64_t d = 0; d < b->head_dim; d += VR_LANES) {
-                int64_t n = b->head_dim - d < VR_LANES ? b->head_dim - d : VR_LANES;
-                sum = vr_fma(vr_load_n(key + k * b->key_ld + d, n), vr_load_n(query + r * b->head_dim + d, n), sum);
-            }
-            tile[step * b->n_lanes + r * n_keys + k % n_keys] = vr_hsum(sum);
-        }
+                                    tile + step * b->n_lanes + i, n_rows, n_keys, n_keys);
+    if (step < b->n_steps) /* the last keys, too few for a step: one of them again and again; the driver masks what is too much */
+        FOV_NAME(score_dot_few)(key + step * n_keys * b->key_ld, b->key_ld, query, b->head_dim, tile + step * b->n_lanes, n_rows,
+                                n_keys, b->n_keys - step * n_keys);
 }
 
 static void FOV_NAME(score_dot_rows)(fov_block *b)

@@ -101,8 +101,8 @@ enum {
 };
 
 /* A strided view (batch..., head, row, column); strides in bytes, any sign, 0 broadcasts: a bias for all heads has head_bytes 0.
- * data == NULL: the array is absent. The data may be misaligned. An array that is written must not overlap any other. `dtype` is
- * read for lse, key_stats, mask and bias; the others have that of the call. */
+ * data == NULL: the array is absent. The data may be misaligned. Strides are below 2^47. An array that is written must not overlap
+ * any other, nor its elements each other. `dtype` is read for lse, key_stats, mask and bias; the others have that of the call. */
 typedef struct fov_array {
     void *data;
     const int64_t *batch_bytes; /* one stride per batch axis */
@@ -118,7 +118,7 @@ typedef struct fov_per_batch {
 } fov_per_batch;
 
 /* A learnt parameter of the score: float, or double for FOV_F64, contiguous along the last axis.
- * data == NULL: absent. Strides in elements; head_elements = 0: the same for every query head. */
+ * data == NULL: absent, else aligned to its type. Strides in elements; head_elements = 0: the same for every query head. */
 typedef struct fov_parameter {
     const void *data;
     int64_t head_elements, row_elements;
