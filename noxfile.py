@@ -3,6 +3,7 @@
 tests/README.md says what each session needs and how long it takes.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ nox.options.sessions = [
     "embedding",
     "peers",
     "readme",
+    "fuzz",
 ]
 
 ROOT = Path(__file__).parent
@@ -203,3 +205,24 @@ def readme(session: nox.Session) -> None:
 
 if __name__ == "__main__":
     sys.exit("run `nox`")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """The C API on random bytes for FOVEATE_FUZZ_SECONDS (300), from the kept corpus."""
+    session.install(*CMAKE)
+    folder = BUILD / "fuzz"
+    flags = "-O1 -g -fsanitize=fuzzer-no-link,address -fno-sanitize-coverage=trace-cmp"
+    options = ["-DCMAKE_C_COMPILER=clang", "-DCMAKE_BUILD_TYPE=Debug", f"-DCMAKE_C_FLAGS={flags}"]
+    options += ["-DFOVEATE_TESTS=ON", "-DFOVEATE_FUZZ=ON"]
+    session.run("cmake", "-G", "Ninja", "-S", ".", "-B", str(folder), *options)
+    session.run("cmake", "--build", str(folder), "--target", "fuzz_attend")
+    found = folder / "corpus"
+    found.mkdir(exist_ok=True)
+    seconds = os.environ.get("FOVEATE_FUZZ_SECONDS", "300")
+    limits = ["-max_len=160", "-len_control=0", "-entropic=0", "-timeout=30", f"-max_total_time={seconds}"]
+    session.run(
+        *(str(folder / "tests" / "capi" / "fuzz" / "fuzz_attend"), *limits, f"-artifact_prefix={folder}/"),
+        *(str(found), "tests/fuzz/corpus"),
+        env={"ASAN_OPTIONS": "quarantine_size_mb=8", "UBSAN_OPTIONS": "print_stacktrace=1"},
+    )

@@ -1,5 +1,6 @@
 """No call holds the matrix of logits: peak memory of a fresh process, measured as in benchmarks/."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,3 +21,35 @@ def test_extra_memory_is_small_against_the_logits(causal):
     run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < LIMIT
+
+
+#: modes that keep more than a tile: totals per key, lists of the keys that may have a weight
+KEEPING = {
+    "key_stats sum": "key_stats='sum'",
+    "key_stats max": "activation='sigmoid', key_stats='max'",
+    "lists": "activation='sparsemax', key_stats='sum'",
+    "selection": "combine=foveate.Select(4)",
+    "additive": "score='additive'",
+}
+KEEPING_LENGTH = 8192  # the logits would be 256 MiB
+KEEPING_LIMIT = 8 * MIB  # measured 1.3 MiB for the lists, the others less
+CHILD = """
+import numpy as np, foveate
+from peak_memory import growth
+x = np.random.default_rng(0).standard_normal(({length}, 16), np.float32)
+out = np.ones_like(x)
+foveate.attention(x[:64], x[:64], x[:64], {options})
+print(growth(lambda: foveate.attention(x, x, x, {options}, out=out)))
+assert np.isfinite(out).all() and not (out == 1.0).all()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
+@pytest.mark.parametrize("options", KEEPING.values(), ids=KEEPING)
+def test_modes_keep_no_matrix(options):
+    code = CHILD.format(length=KEEPING_LENGTH, options=options)
+    env = {**os.environ, "PYTHONPATH": str(MEASURE.parent)}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, env=env)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) < KEEPING_LIMIT

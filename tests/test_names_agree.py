@@ -4,10 +4,13 @@ import ctypes
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import foveate
-from foveate import _core, reference, reference_stages, stages
+from foveate import _core, _validate, reference, reference_stages, stages
+from foveate.error_bound import STORING
+from support.cases import DTYPES
 
 ROOT = Path(__file__).parents[1]
 KERNELS_DEF = ROOT / "csrc" / "kernels" / "kernels.def"
@@ -79,6 +82,13 @@ def test_isas_are_those_of_the_list_in_its_order():
     assert built == [name for name in every if name in built]
     assert built[-1] == "scalar"
     assert list(foveate.compiled_isas()) == built
+
+
+def test_dtypes_are_those_of_the_list():
+    """The messages, the bound, and the walks over all dtypes know each storage type."""
+    assert list(DTYPES) == defined("dtype")
+    assert [np.dtype(dtype).name for dtype in DTYPES.values()] == list(_validate.DTYPE_NAMES)
+    assert set(STORING) == set(_validate.DTYPE_NAMES)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -1,7 +1,4 @@
-"""The table "Where systems disagree", row by row, on the compiled package: numbers and bits, no oracle.
-
-The rows on Keras' additive score, on tanh and on ties of sparsemax, entmax and top-k come with those stages.
-"""
+"""The table "Where systems disagree", row by row, on the compiled package: numbers and bits, no oracle."""
 
 import math
 
@@ -15,8 +12,20 @@ from support.cases import DTYPES
 
 BAD = [np.nan, np.inf, -np.inf, "huge"]
 ACTIVATIONS = ["softmax", "sigmoid"]
+OTHERS = (
+    "softmax1",
+    "relu",
+    "relu2",
+    "tanh",
+    "identity",
+    "sparsemax",
+    "entmax15",
+    foveate.Entmax(1.3),
+    foveate.TopK(2),
+)
 each_dtype = pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
 each_activation = pytest.mark.parametrize("activation", ACTIVATIONS)
+each_other = pytest.mark.parametrize("activation", OTHERS, ids=str)
 each_bad = pytest.mark.parametrize("bad", BAD, ids=str)
 
 
@@ -150,6 +159,17 @@ class TestFullyMaskedRow:
         if softmax:
             assert np.isneginf(result.lse[:, rows]).all()
             assert np.isfinite(result.lse[:, others]).all()
+
+    @each_other
+    @each_dtype
+    def test_zero_of_the_other_activations(self, dtype, activation):
+        q, k, v = problem(dtype, q_len=3, kv_len=4)
+        k, v = abs(k), abs(v) + dtype(1)
+        mask = np.array([[True], [False], [True]])
+        result = foveate.attention(abs(q), k, v, activation=activation, mask=mask, return_weights=True)
+        assert bits(result.output[:, 1]) == bits(np.zeros((4, 3), dtype))
+        assert bits(result.weights[:, 1]) == bits(np.zeros((4, 4), dtype))
+        assert (result.output[:, [0, 2]] > 0).all()  # all logits are positive: every activation gives weight
 
     @each_dtype
     def test_no_keys_at_all(self, dtype):
@@ -388,8 +408,93 @@ class TestElementwiseActivationAndMask:
         assert result.weights.tolist() == [[0.5, 0.0, 0.5], [0.0, 0.0, 0.5]]
         assert result.output.tolist() == [[2.5], [2.0]]
 
+    @pytest.mark.parametrize("activation", ["relu", "relu2", "tanh", "identity"])
+    def test_not_the_activation_of_minus_inf(self, activation):
+        """tanh(-inf) is -1 and identity keeps -inf: neither is what a masked key weighs."""
+        two, value = np.full((1, 1), 2.0), np.array([[1.0], [100.0]])
+        options = {"activation": activation, "scale": 1.0, "return_weights": True}
+        expected = {"relu": 2.0, "relu2": 4.0, "tanh": math.tanh(2.0), "identity": 2.0}[activation]
+        for hidden in ({"mask": np.array([True, False])}, {"bias": np.array([0.0, -np.inf])}):
+            result = foveate.attention(two, np.ones((2, 1)), value, **hidden, **options)
+            assert result.weights[0] == pytest.approx([expected, 0.0], rel=1e-14, abs=0)
+            assert result.weights[0, 1] == 0
+            assert result.output[0, 0] == pytest.approx(expected, rel=1e-14)
+
     def test_minus_inf_from_arithmetic(self):
         q, k = np.array([[1.0]], np.float32), np.array([[-np.inf], [0.0]], np.float32)
         value = np.array([[np.nan], [3.0]], np.float32)
         for activation, expected in (("sigmoid", 1.5), ("softmax", 3.0)):
             assert foveate.attention(q, k, value, activation=activation).tolist() == [[expected]]
+
+
+class TestAdditive:
+    """`Additive()` is Keras', without projections; with v, w_q and w_k it is Bahdanau's."""
+
+    QUERY, KEY = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 1.0], [1.0, 0.0]])
+    VALUE = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+    @pytest.mark.parametrize("score", ["additive", foveate.Additive()], ids=str)
+    def test_keras_example(self, score):
+        near, far = 2 * math.tanh(1.0), math.tanh(2.0)  # scores of the two keys, in turn for the two queries
+        w = 1 / (1 + math.exp(far - near))
+        expected = [[w + 3 * (1 - w), 2 * w + 4 * (1 - w)], [1 - w + 3 * w, 2 * (1 - w) + 4 * w]]
+        assert expected[0] == pytest.approx([1.727, 2.727], abs=1e-3)  # as Keras publishes it
+        output = foveate.attention(self.QUERY, self.KEY, self.VALUE, score=score)
+        assert output == pytest.approx(np.array(expected), rel=1e-13)
+
+    def test_bahdanau(self):
+        v, w_q, w_k = np.array([0.5, -2.0, 1.0]), np.arange(6.0).reshape(2, 3) / 4, -np.ones((2, 3)) / 3
+        scores = foveate.scores(self.QUERY, self.KEY, score=foveate.Additive(v, w_q=w_q, w_k=w_k))
+        for i in range(2):
+            for j in range(2):
+                terms = (v[d] * math.tanh(w_q[i, d] + w_k[1 - j, d]) for d in range(3))
+                assert scores[i, j] == pytest.approx(sum(terms), rel=1e-13)
+
+
+class TestTies:
+    """Of equal logits `TopK` and `Select` take the lowest index; elsewhere equal logits weigh the same."""
+
+    @pytest.mark.parametrize("n_keys", [3, 17, 64, 300])
+    @pytest.mark.parametrize("how", ["topk", "select"])
+    @each_dtype
+    def test_lowest_index(self, dtype, how, n_keys):
+        value = np.arange(1, n_keys + 1, dtype=dtype)[:, None]
+        mask = np.arange(n_keys) != 0  # the lowest attended ones are 1 and 2: values 2 and 3
+        options = {"activation": foveate.TopK(2)} if how == "topk" else {"combine": foveate.Select(2)}
+        zeros = np.zeros((1, 1), dtype), np.zeros((n_keys, 1), dtype)
+        assert foveate.attention(*zeros, value, mask=mask, **options).tolist() == [[2.5]]
+
+    @pytest.mark.parametrize("activation", ["sparsemax", "entmax15", foveate.Entmax(1.3)], ids=str)
+    def test_equal_logits_weigh_the_same(self, activation):
+        logits = np.array([1.0, -9.0, 1.0, 1.0, -9.0, 1.0])
+        weights = foveate.attention(
+            np.ones((1, 1)),
+            logits[:, None],
+            np.ones((6, 1)),
+            scale=1.0,
+            activation=activation,
+            return_weights=True,
+        ).weights[0]
+        assert weights[logits < 0].tolist() == [0.0, 0.0]
+        assert set(weights[logits > 0]) == {weights[0]}
+        assert weights[0] == pytest.approx(0.25, rel=1e-14)
+
+
+class TestSinks:
+    """One more logit of the row, without a key and without a value; softmax only."""
+
+    def test_takes_weight_and_adds_nothing(self):
+        zero, value = np.zeros((1, 1)), np.array([[6.0], [12.0]])
+        sinks = np.array([math.log(2.0)])
+        result = foveate.attention(
+            zero, np.zeros((2, 1)), value, sinks=sinks, return_weights=True, return_lse=True
+        )
+        assert result.weights[0] == pytest.approx([0.25, 0.25], rel=1e-14)  # 1 / (1 + 1 + 2)
+        assert result.output[0, 0] == pytest.approx(4.5, rel=1e-14)
+        assert result.lse[0] == pytest.approx(math.log(4.0), rel=1e-14)
+
+    @pytest.mark.parametrize("activation", ["sigmoid", *OTHERS], ids=str)
+    def test_softmax_only(self, activation):
+        one = np.ones((1, 1))
+        with pytest.raises(ValueError, match="sinks must come with activation 'softmax'"):
+            foveate.attention(one, one, one, sinks=np.zeros(1), activation=activation)

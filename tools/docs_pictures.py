@@ -1,6 +1,9 @@
-"""Draw the pictures of docs/plotting.md again: docs/images/heatmap.png and docs/images/modes.png.
+"""Draw the pictures of docs/plotting.md and docs/benchmarking.md again, from the same numbers.
 
-pip install '.[plot]' && python tools/docs_pictures.py [folder]
+pip install '.[cli,plot]' && python tools/docs_pictures.py [folder]
+
+docs/images/heatmap.png and modes.png show made-up words; roofline.png and lengths.png the run recorded in
+docs/images/bench.jsonl; history.png the records in benchmarks/history/.
 """
 
 import sys
@@ -10,9 +13,11 @@ import numpy as np
 
 import foveate
 from foveate import plot
+from foveate.cli import bench_record
 
 WORDS = ["The", "cat", "that", "chased", "the", "mouse", "was", "tired", "because", "it", "ran"]
-IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
 
 
 def token_vectors(n_heads, head_dim=16):
@@ -42,8 +47,21 @@ def modes():
     )
 
 
+def roofline():
+    return plot.roofline(bench_record.read(IMAGES / "bench.jsonl")[-1])
+
+
+def lengths():
+    return plot.lengths(bench_record.read(IMAGES / "bench.jsonl")[-1])
+
+
+def history():
+    files = sorted((ROOT / "benchmarks" / "history").glob("*.jsonl"))
+    return plot.history([record for file in files for record in bench_record.read(file)])
+
+
 def main(folder=IMAGES):
-    for draw in (heatmap, modes):
+    for draw in (heatmap, modes, roofline, lengths, history):
         target = Path(folder) / f"{draw.__name__}.png"
         draw().savefig(target, dpi=110)
         print(target)

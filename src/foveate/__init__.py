@@ -13,6 +13,7 @@ from foveate import _threadpoolctl, reference
 from foveate._core import __pyx_capi__ as __pyx_capi__  # for `from foveate cimport ...`
 from foveate._core import version as __version__
 from foveate._embedding import get_cmake_dir, get_include, get_library
+from foveate._numba import score_modifier
 from foveate._result import AttentionResult
 from foveate._runtime import (
     available_isas,
@@ -50,6 +51,7 @@ __all__ = [
     "get_num_threads",
     "info",
     "reference",
+    "score_modifier",
     "scores",
     "set_num_threads",
     "use_isa",

@@ -118,6 +118,11 @@ cdef tuple batch_of(Call *call):
     return tuple([call.batch_shape[axis] for axis in range(call.args.n_batch_axes)])
 
 
+cdef inline int64_t step(Py_buffer *b, int axis) noexcept:
+    """The stride, 0 on an axis of length 1, where NumPy may leave any."""
+    return b.strides[axis] if b.shape[axis] != 1 else 0
+
+
 cdef tuple result_shape(Call *call, int64_t n_columns, bint blhd):
     """(..., Hq, Lq, n_columns), or (Lq, n_columns) when every input is 2-D."""
     if call.one_head:
@@ -163,12 +168,10 @@ cdef int place(Call *call, int slot, fov_array *view, int64_t n_heads, int64_t n
             target = n_rows if blhd and b.ndim > 2 else n_heads
         else:
             target = call.batch_shape[n + 2 - axis]
-        if own < 0:
+        if own < 0 or b.shape[own] == 1:
             stride = 0
         elif b.shape[own] == target:
             stride = b.strides[own]
-        elif b.shape[own] == 1:
-            stride = 0
         else:
             refuse_place(call, slot, n_heads, n_rows, n_columns)
         if axis == 0:
@@ -192,15 +195,15 @@ cdef int place_output(Call *call, bint product) except -1:
     a.output.data = b.buf if b.buf != NULL else &NOTHING
     a.output.batch_bytes = call.batch_bytes[OUTPUT]
     a.output.dtype = a.dtype
-    a.output.column_bytes = b.strides[b.ndim - 1]
-    a.output_key_bytes = b.strides[b.ndim - 2]
+    a.output.column_bytes = step(b, b.ndim - 1)
+    a.output_key_bytes = step(b, b.ndim - 2)
     if call.one_head:
-        a.output.row_bytes = b.strides[0]
+        a.output.row_bytes = step(b, 0)
         return 0
-    a.output.row_bytes = b.strides[n if call.blhd else n + 1]
-    a.output.head_bytes = b.strides[n + 1 if call.blhd else n]
+    a.output.row_bytes = step(b, n if call.blhd else n + 1)
+    a.output.head_bytes = step(b, n + 1 if call.blhd else n)
     for axis in range(n):
-        call.batch_bytes[OUTPUT][axis] = b.strides[axis]
+        call.batch_bytes[OUTPUT][axis] = step(b, axis)
     return 0
 
 
@@ -280,7 +283,7 @@ cdef int place_per_batch(Call *call, int slot, fov_per_batch *view, object array
         own = b.ndim - 1 - axis
         if axis >= n or (own >= 0 and b.shape[own] not in (1, call.batch_shape[n - 1 - axis])):
             _validate.refuse_broadcast(NAMES[slot], shape_of(call, slot), batch_of(call))
-        call.batch_bytes[slot][n - 1 - axis] = b.strides[own] if own >= 0 and b.shape[own] != 1 else 0
+        call.batch_bytes[slot][n - 1 - axis] = step(b, own) if own >= 0 else 0
     return 0
 
 
@@ -300,7 +303,7 @@ cdef int place_parameters(Call *call, tuple arrays) except -1:
         if slot > 0:
             views[slot].row_elements = b.shape[b.ndim - 1]
         if b.ndim > (2 if slot > 0 else 1):
-            views[slot].head_elements = b.strides[0] // b.itemsize
+            views[slot].head_elements = step(b, 0) // b.itemsize
     return 0
 
 

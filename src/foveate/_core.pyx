@@ -8,9 +8,14 @@ more than a line, and conversions off the fast path, are in `_validate`.
 
 cimport cython
 from cpython.buffer cimport PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.pycapsule cimport PyCapsule_New
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext,
+    PyCapsule_GetName,
+    PyCapsule_GetPointer,
+    PyCapsule_New,
+)
 from libc.math cimport sqrt
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
@@ -47,6 +52,7 @@ cdef object UINT16 = np.dtype(np.uint16)
 cdef char NOTHING = 0  # what an array without elements may point to: NULL means absent
 
 include "_arrays.pxi"
+include "_callbacks.pxi"
 include "_running.pxi"
 include "_library.pxi"
 include "_embedding.pxi"
@@ -130,17 +136,18 @@ cdef class Plan:
 
     @cython.binding(False)  # a plain C method: a call is 0.15 us cheaper
     def attention(self, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                  bint return_lse, bint return_weights, key_stats, out, num_threads):
+                  modifier, tile_mask, bint return_lse, bint return_weights, key_stats, out, num_threads):
         cdef Call call
         self.begin(&call, FOV_STAGE_ALL)
         try:
             return self.fused(&call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                              return_lse, return_weights, key_stats, out, num_threads)
+                              modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads)
         finally:
             end(&call)
 
     cdef object fused(self, Call *call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths,
-                      q_offset, bint return_lse, bint return_weights, key_stats, out, num_threads):
+                      q_offset, modifier, tile_mask, bint return_lse, bint return_weights, key_stats, out,
+                      num_threads):
         cdef fov_attention_args *a = &call.args
         cdef object lse = None, weights = None, stats = None
         cdef object real
@@ -162,6 +169,8 @@ cdef class Plan:
             if type(bias) is not ndarray or code_of(bias.dtype) < 0:
                 bias = _validate.bias(bias)
             place_matrix(call, BIAS, &a.bias, bias, code_of(bias.dtype))
+        if modifier is not None or tile_mask is not None:
+            place_callbacks(a, modifier, tile_mask)
         if return_lse and not fov_activation_has_lse(self.activation):
             _validate.refuse_lse(activation_names[self.activation])
         if sinks is not None and not self.takes_sinks:

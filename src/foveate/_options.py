@@ -20,6 +20,8 @@ class CallOptions(TypedDict, total=False):
     sinks: npt.ArrayLike | None
     kv_lengths: npt.ArrayLike | None
     q_offset: npt.ArrayLike | None
+    modifier: Any
+    tile_mask: Any
     out: npt.NDArray[Any] | None
     num_threads: int | None
 

@@ -130,6 +130,8 @@ def attention(
     sinks: npt.ArrayLike | None = None,
     kv_lengths: npt.ArrayLike | None = None,
     q_offset: npt.ArrayLike | None = None,
+    modifier: Any = None,
+    tile_mask: Any = None,
     return_lse: bool = False,
     return_weights: bool = False,
     key_stats: str | None = None,
@@ -138,7 +140,7 @@ def attention(
 ) -> npt.NDArray[Any] | AttentionResult:
     """Attention of every query over its keys, fused: the q_len x kv_len logits never exist in memory.
 
-    ``logits = mask(softcap(score(query, key) * scale) + bias)``, ``weights = activation(logits)``,
+    ``logits = mask(modifier(softcap(score(query, key) * scale) + bias))``, ``weights = activation(logits)``,
     ``output = combine(weights, value)``.
 
     Parameters
@@ -170,6 +172,15 @@ def attention(
     q_offset : int or array_like of ints, optional
         Query i stands at key position i + q_offset (may be negative); broadcasts to the batch axes. Goes
         with ``causal=True`` or a window alone.
+    modifier : compiled function or (function, user_data), optional
+        Changes the logits tile by tile, after bias and ALiBi and before the masks; -inf masks. What
+        `score_modifier` makes, a `scipy.LowLevelCallable`, a ctypes or cffi function pointer or a
+        `numba.cfunc` of ``void (const fov_logits_tile *, void *)``. ``user_data`` is an address, a ctypes or
+        cffi pointer or a contiguous NumPy array. It runs on several threads at a time without the GIL, and
+        more than once on a logit: it must be a pure function of what it is given.
+    tile_mask : compiled function or (function, user_data), optional
+        ``int (const fov_logits_tile *, void *)``, given like ``modifier``: 0 where no query of the tile
+        attends any of its keys, so that it is skipped. What it skips must be masked by something else too.
     return_lse, return_weights : bool, default False
         Return an `AttentionResult` with the log-sum-exp of each row ("softmax" and "softmax1" only), and with
         the weights that the activation makes.
@@ -202,6 +213,7 @@ def attention(
     See Also
     --------
     Mode : the same with the options checked once.
+    score_modifier : compiles a modifier.
     foveate.reference.attention : the specification, in plain NumPy.
 
     Examples
@@ -226,7 +238,7 @@ def attention(
     else:
         plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
     return plan.attention(
-        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, modifier, tile_mask,
         return_lse, return_weights, key_stats, out, num_threads,
     )  # fmt: skip
 

@@ -2,7 +2,7 @@ r"""How far a result may stand from the float64 reference, element by element, i
 
 Each stage passes on what it is given and adds its own::
 
-    dx_j   a logit: score, scale, softcap, bias, ALiBi          foveate.error_bound_logits
+    dx_j   a logit: score, scale, softcap, bias, ALiBi, modifier   foveate.error_bound_logits
     dw_j   a weight: how dx reaches it, the activation's own    foveate.error_bound_weights
     do     an output: how dw reaches it, the combine's own      foveate.error_bound_outputs
 
@@ -32,6 +32,7 @@ from foveate import reference
 from foveate.error_bound_logits import COMPUTE_F32, COMPUTE_F64, F64, Options, logits, stage_of
 from foveate.error_bound_outputs import STORING, Storing, key_stats_error, output_error
 from foveate.error_bound_weights import Problem, weight_errors
+from foveate.reference_modifier import modified
 from foveate.reference_stages import LSE
 
 __all__ = ["COMPUTE_F32", "COMPUTE_F64", "STORING", "Bounds", "bounds", "worst_ratio"]
@@ -57,7 +58,8 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     query, key, value : array_like
         As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it.
     **options
-        Those options of `foveate.attention` that change values.
+        Those options of `foveate.attention` that change values. A ``modifier`` counts as exact on what it is
+        given and must not move two logits apart: |M(x) - M(y)| <= |x - y|, as additions and masks do.
 
     Returns
     -------
@@ -92,8 +94,12 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
         assert exact.weights is not None
         weights, n_keys = exact.weights, exact.weights.shape[-1]
         attended = _attended(query, key, value, options)
+        change = None
+        if "modifier" in options:
+            change = _change(query, key, value, options)
+            attended = attended & ~np.isneginf(change)
         problem = Problem(
-            logits=logits(query, key, weights.shape, options),
+            logits=logits(query, key, weights.shape, options, change),
             exact_logits=lambda: _exact_logits(query, key, value, attended, options),
             weights=weights,
             attended=attended,
@@ -153,6 +159,7 @@ def _or_overflow(bound: F64, exact: F64, storing: Storing) -> F64:
     return np.where(np.abs(exact) + bound > storing.largest, np.inf, bound)
 
 
+_AFTER = ("activation", "combine", "sinks")  # the logits do not depend on them
 _MASKS = ("causal", "window", "layout", "mask", "kv_lengths", "q_offset")
 
 
@@ -169,13 +176,27 @@ def _attended(query: ArrayLike, key: ArrayLike, value: ArrayLike, options: Optio
     return np.asarray(result.weights > 0.0)
 
 
+def _change(query: ArrayLike, key: ArrayLike, value: ArrayLike, options: Options) -> F64:
+    """What the modifier adds to each logit of the reference; -inf where it masks."""
+    seen = []
+
+    def record(before: F64) -> F64:
+        after = modified(before, options["modifier"])
+        seen.append(np.where(np.isneginf(after), -np.inf, after - before))
+        return after
+
+    value = np.zeros((*np.shape(value)[:-1], 0))
+    others = {name: option for name, option in options.items() if name not in _AFTER}
+    reference.attention(query, key, value, **others | {"modifier": record})
+    one_head = all(np.ndim(array) == 2 for array in (query, key, value))
+    return np.asarray(seen[0][0] if one_head else seen[0])
+
+
 def _exact_logits(
     query: ArrayLike, key: ArrayLike, value: ArrayLike, attended: NDArray[np.bool_], options: Options
 ) -> F64:
     """The logits of the reference, -inf where not attended."""
-    others = {
-        name: option for name, option in options.items() if name not in ("activation", "combine", "sinks")
-    }
+    others = {name: option for name, option in options.items() if name not in _AFTER}
     value = np.zeros((*np.shape(value)[:-1], 0))
     result = reference.attention(query, key, value, **others, activation="identity", return_weights=True)
     assert isinstance(result, reference.Result)

@@ -36,11 +36,11 @@ rounded once, as in bilinear), and |tanh'| <= 1::
 A term is v (1 - 2 r), r = 1 / x, x = 1 + A B, A = e^(2a), B = e^(2b). e_code = e_exp + 17/16 u is the
 relative error of A: the rounding of the argument of exp2 is put back in first order, which rounds once, and
 its second order is below u / 16. Relative to x the errors of A and B and of the product count A B / x = 1 - r
-of 2 e_code + u, so r (1 - r) <= 1/4 of it in r; the sum x rounds once. Eight terms over one denominator: two of
-them, v_0 x_1 + v_1 x_0, round each 2 times, and 3 times more whenever two groups join, n m' + n' m, since m'
-has rounded as well, but for its own roundings: 2, 5 and 10 times; the denominator 7 times, the product with
-the reciprocal once: g_18; the reciprocal is off by 9/8 u at most. A term alone, or tanh itself, which is off by
-e_tanh + 3/2 u, has less. Then D sums of terms that are 2 |v_d| at most, and 4 roundings: v, sum_d v_d, the
+of 2 e_code + u, so r (1 - r) <= 1/4 of it in r; the sum x rounds once. Eight terms over one denominator: two
+of them, n = v_0 x_1 + v_1 x_0, round 2 times each, m = x_0 x_1 once; when two groups join, n m' + n' m rounds
+twice more and brings what m' has, 1 and then 3: 5 and 10 in all; the denominator 7 times, the product with
+the reciprocal once: g_18; the reciprocal is off by 9/8 u at most. A term alone, or tanh itself, which is off
+by e_tanh + 3/2 u, has less. Then D sums of terms that are 2 |v_d| at most, and 4 roundings: v, sum_d v_d, the
 difference, the scale.
 """
 

@@ -225,6 +225,8 @@ class Mode:
         sinks: npt.ArrayLike | None = None,
         kv_lengths: npt.ArrayLike | None = None,
         q_offset: npt.ArrayLike | None = None,
+        modifier: Any = None,
+        tile_mask: Any = None,
         return_lse: bool = False,
         return_weights: bool = False,
         key_stats: str | None = None,
@@ -241,7 +243,7 @@ class Mode:
         [[0.5, 0.5], [0.5, 0.5]]
         """
         return self._plan.attention(
-            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, modifier, tile_mask,
             return_lse, return_weights, key_stats, out, num_threads,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ at key position p = i + q_offset, with keys k_j and values v_j::
     x_j = scale * s_j                   scale = 1 / sqrt(D) for scaled_dot if not given, 1 for the others
     x_j = c * tanh(x_j / c)             softcap c                                                [1]
     x_j = x_j + bias_j + m_h * (j - p)  bias, and ALiBi with slope m_h of head h                 [2]
+    x_j = modifier(x_j)                 the caller's function
     x_j = -inf                          where the key is masked
     w   = activation(x)                 softmax: w_j = exp(x_j - lse),
                                                  lse = log(exp(sink_h) + sum_j exp(x_j))         [3]
@@ -35,6 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from foveate.reference_modifier import modified
 from foveate.reference_stages import ACTIVATIONS, COMBINES, DEFAULTS, EXACT_ZEROS, LSE, SCORES
 from foveate.stages import Activation, Combine, Score, kernel_of
 
@@ -166,6 +168,8 @@ def attention(
     sinks: npt.ArrayLike | None = None,
     kv_lengths: npt.ArrayLike | None = None,
     q_offset: npt.ArrayLike | None = None,
+    modifier: Any = None,
+    tile_mask: Any = None,
     return_lse: bool = False,
     return_weights: bool = False,
     key_stats: str | None = None,
@@ -174,7 +178,8 @@ def attention(
 ) -> Array | Result:
     """Attention of every query row over its keys, in float64.
 
-    Parameters are those of `foveate.attention`; ``num_threads`` is ignored and little is checked.
+    Parameters are those of `foveate.attention`; ``num_threads`` and ``tile_mask`` are ignored and little is
+    checked. ``modifier`` may also be a Python function of the logits (..., Hq, Lq, Lk) that returns as many.
 
     Returns
     -------
@@ -215,6 +220,8 @@ def attention(
             logits = logits + wide_bias
         if alibi_slopes is not None:
             logits = logits + np.asarray(alibi_slopes).astype(np.float64)[:, None, None] * distances
+        if modifier is not None:
+            logits = modified(logits, modifier)
         logits = np.where(attended, logits, -np.inf)
 
         name, stage = _stage("activation", activation, ACTIVATIONS)

@@ -280,3 +280,18 @@ def test_extras_of_one_head_have_no_head_axis():
 def test_num_threads_changes_no_bit(n):
     x = rand(4, 65, 16)
     np.testing.assert_array_equal(foveate.attention(x, x, x, num_threads=n), foveate.attention(x, x, x))
+
+
+@pytest.mark.parametrize("combine", ["weighted_sum", "product"])
+def test_any_stride_on_an_axis_of_length_1(combine):
+    """NumPy leaves what it likes there: x[::2**60] has such strides."""
+    x = np.random.default_rng(0).standard_normal((1, 1, 5, 8), np.float32)
+    expected = foveate.attention(x[:, :, :1], x, x, combine=combine)
+    far = np.lib.stride_tricks.as_strided
+    strange = far(x, x.shape, (2**62, -(2**63), 32, 4))
+    query = far(x, (1, 1, 1, 8), (2**62, 2**61, 2**60, 4))
+    room = np.zeros(expected.shape, np.float32)
+    moved = tuple(2**60 if n == 1 else s for n, s in zip(room.shape, room.strides, strict=True))
+    out = far(room, room.shape, moved)
+    assert foveate.attention(query, strange, strange, combine=combine, out=out) is out
+    np.testing.assert_array_equal(out, expected)

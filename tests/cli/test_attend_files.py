@@ -99,6 +99,7 @@ def test_bad_input(folder, key):
     [
         (["--score", "dott"], "did you mean 'dot'"),
         (["--activation", "relu9"], "activation"),
+        (["--combine", "product"], "--combine: expected weighted_sum, got product"),
         (["--scale", "nan"], "scale"),
         (["--softcap", "-1"], "softcap"),
         (["--window", "3"], "L,R"),
@@ -173,7 +174,8 @@ def test_full_disk_is_an_error(folder):
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
     before = names(folder)
-    assert_refused(run("attend", *["big.npy"] * 3, "-o", "out.npy", cwd=folder, preexec_fn=limit))
+    done = run("attend", *["big.npy"] * 3, "-o", "out.npy", cwd=folder, preexec_fn=limit)
+    assert_refused(done, "--output: cannot write out.npy")
     assert names(folder) == before
 
 

@@ -41,6 +41,18 @@ def test_demo_prints_numbers_and_writes_a_picture(here):
     assert "foveate-demo-1.png" in invoke().stdout  # numbered, not overwritten
 
 
+def test_times_fit_into_80_columns(here, monkeypatch):
+    """Also without threadpoolctl, when what is said about NumPy's threads is longer than a line."""
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = invoke().stdout.splitlines()
+    for name in ("foveate", "numpy"):
+        cells = next(line.split() for line in lines if line.startswith(f"\u2502 {name} "))
+        assert len(cells) == 9, cells  # four bars, the name, two figures with their units
+        assert {cells[4], cells[7]} <= {"s", "ms", "us"}
+    assert "NumPy on as many threads as its BLAS takes" in " ".join(lines)
+
+
 def test_png_is_not_overwritten(here):
     pytest.importorskip("matplotlib")
     (here / "a.png").write_text("precious")

@@ -103,22 +103,6 @@ def test_shared_library_has_a_soname():
     assert "Library soname: [libfoveate.so]" in run("readelf", "-d", foveate.get_library())
 
 
-@pytest.mark.parametrize("standard", ["c99", "c11", "c++17"])
-@pytest.mark.parametrize("compiler", ["gcc", "clang"])
-def test_header_is_clean(compiler, standard, tmp_path):
-    if shutil.which(compiler) is None:
-        pytest.skip(f"needs {compiler}")
-    source = tmp_path / "header.c"
-    source.write_text(
-        '#include "foveate/foveate.h"\nint main(void) { return fov_attention(0, 0, 0) == FOV_OK; }\n'
-    )
-    language = "c++" if "+" in standard else "c"
-    warnings = ["-pedantic", "-Wall", "-Wextra", "-Wshadow", "-Werror"]
-    run(
-        compiler, f"-std={standard}", *warnings, "-fsyntax-only", *_embedding.cflags(), "-x", language, source
-    )
-
-
 def frozen_layout():
     rows = [
         line.split() for line in (HERE / "layout.txt").read_text().splitlines() if line[:1] not in ("", "#")

@@ -1,8 +1,8 @@
 """Score additive across the guards where its kernel changes path: no jump, and each key keeps to itself.
 
-The kernel takes e^(2q) e^(2k) and lets eight terms share a reciprocal while the reaches of query block and key
-add up to at most 34.5 (f64: 314), gives each its own while |q| and |k| are at most 21.5 (175), and calls tanh
-beyond. A reach is the largest sum of positive elements over eight neighbours.
+The kernel takes e^(2q) e^(2k) and lets eight terms share a reciprocal while the reaches of query block and
+key add up to at most 34.5 (f64: 314), gives each its own while |q| and |k| are at most 21.5 (175), and calls
+tanh beyond. A reach is the largest sum of positive elements over eight neighbours.
 """
 
 import numpy as np
@@ -37,8 +37,8 @@ def reach(rows):
 def sweep(dtype, q_len, dim, guard, side):
     """Keys whose reach, or largest element, moves evenly across the guard.
 
-    With opposite signs (half of the columns, at the guard of the sharing) q + k lies near 0, where tanh bends,
-    while the factors of e^(2q) e^(2k) are at their largest; with the same sign tanh saturates.
+    With opposite signs (half of the columns, at the guard of the sharing) q + k lies near 0, where tanh
+    bends, while the factors of e^(2q) e^(2k) are at their largest; with the same sign tanh saturates.
     """
     numbers = np.random.default_rng([q_len, dim])
     if guard == "shared":
@@ -85,7 +85,9 @@ def test_no_jump(isa, q_len, dtype, dim, guard, side, signs):
     assert worst_ratio(actual, exact, bound) <= 1.0
     u, whole = (2.0 ** {"f32": -24, "f64": -53}[dtype]), np.abs(score.v.astype(np.float64)).sum()
     assert bound.max() < 1.1 * bound.min()  # no path may be worse; what varies is the rounding of the logit
-    assert bound.max() < (100 + 8 * dim) * u * whole  # a term 44 u, or 46 u and the oracle's as much; 2 u a sum
+    assert (
+        bound.max() < (100 + 8 * dim) * u * whole
+    )  # a term 44 u, or 46 u and the oracle's as much; 2 u a sum
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -40,6 +40,7 @@ MASKS = {
     "none": {},
     "bool": {"mask": "ij"},
     "causal": {"causal": "bottom_right"},
+    "window": {"window": (4, 2), "q_offset": 2},
     "bias": {"bias": "ij"},
     "kv_lengths": {"kv_lengths": "i"},
 }

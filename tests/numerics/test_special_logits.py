@@ -167,7 +167,7 @@ def test_large_values_average_within_their_range(isa, q_len, dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("q_len", Q_LENS)
 def test_no_sigmoid_bias_unmasks(isa, q_len, dtype):
-    """A bias beyond the range of the compute type saturates the weights of the others and leaves masked ones 0."""
+    """A bias beyond the range of the compute type saturates the others and leaves masked weights 0."""
     query, key, value = with_logits([0.5, 1.0, -2.0], q_len, dtype)
     value[1] = np.nan
     mask = np.array([True, False, True])

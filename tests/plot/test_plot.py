@@ -110,6 +110,32 @@ def test_many_labels_are_thinned():
     assert all(a.y0 >= b.y1 for a, b in pairwise(boxes))
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (9, 1), (2, 300)])
+def test_ticks_of_a_few_rows_are_whole_numbers(shape):
+    (ax,) = drawn(plot.heatmap(np.ones(shape)))
+    for axis, n in ((ax.xaxis, shape[1]), (ax.yaxis, shape[0])):
+        at = [t for t in axis.get_ticklocs() if -0.5 <= t <= n - 0.5]
+        assert at
+        assert all(t == int(t) for t in at)
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda w, **o: plot.heatmap([w] * 3, **o), lambda w, **o: plot.modes(w, w, row=0, **o)]
+)
+def test_long_labels_leave_the_panels_their_size(draw):
+    """The figure grows instead."""
+
+    def sizes(labels):
+        figure = draw(np.eye(9), key_labels=labels)
+        figure.savefig(io.BytesIO())
+        return [ax.get_window_extent() for ax in drawn(figure)]
+
+    short, long = sizes(list("abcdefghi")), sizes([f"antidisestablishment{i}" for i in range(9)])
+    for before, after in zip(short, long, strict=True):
+        assert after.width > 0.8 * before.width
+        assert after.height > 0.8 * before.height
+
+
 def test_into_axes_given():
     ax = Figure().add_subplot()
     assert plot.heatmap(np.eye(2), ax=ax, title="T", annotate=False) is ax
@@ -176,6 +202,12 @@ def test_bars_are_the_weights_of_the_row():
     ]  # fmt: skip
     normalised = [panels[i].get_ylim() for i in (0, 3, 4)]
     assert len(set(normalised)) == 1
+
+
+def test_numbers_of_objects_are_short():
+    figure = plot.modes(Q, K, row=0, activations=[foveate.Entmax(4 / 3), foveate.Sigmoid(-2.5)])
+    titles = [ax.get_title(loc="left") for ax in drawn(figure)]
+    assert titles == ["logits", "Entmax(1.333)", "Sigmoid(-2.5)"]
 
 
 def test_rows_are_heat_maps():

@@ -13,7 +13,7 @@ import numpy as np
 import foveate
 
 from .console import json_option, print_json, progress, seconds
-from .npy import Array, NpyWriter, check_output, open_input
+from .npy import Array, check_output, create_output, open_input
 from .options import integers, numbers, window
 from .slices import Job
 
@@ -25,9 +25,14 @@ FILE = click.Path(path_type=Path)
 @click.argument("key", type=FILE)
 @click.argument("value", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The .npy file to write.")
-@click.option("--score", default="scaled_dot", show_default=True, help="dot or scaled_dot.")
-@click.option("--activation", default="softmax", show_default=True, help="softmax or sigmoid.")
-@click.option("--combine", default="weighted_sum", show_default=True, help="weighted_sum.")
+@click.option("--score", default="scaled_dot", show_default=True, help="dot, scaled_dot, additive or cosine.")
+@click.option(
+    "--activation",
+    default="softmax",
+    show_default=True,
+    help="softmax, softmax1, sigmoid, relu, relu2, tanh, identity, sparsemax or entmax15.",
+)
+@click.option("--combine", default="weighted_sum", show_default=True, help="weighted_sum; no other here.")
 @click.option("--scale", type=float, help="[default: head_dim**-0.5 for scaled_dot, else 1]")
 @click.option("--softcap", type=float, help="c: logits become c tanh(logits / c).")
 @click.option(
@@ -71,6 +76,8 @@ def command(
     Arrays are (..., heads, length, dim), or (..., length, heads, dim) with --layout blhd; 2-D is one head.
     Files are mapped, not read: logits never exist in memory, and inputs need not fit into it.
     """
+    if options["combine"] in ("product", "select"):
+        raise click.ClickException(f"--combine: expected weighted_sum, got {options['combine']}")
     targets = {"--output": output, "--lse": lse, "--weights": weights}
     chosen = {name: path for name, path in targets.items() if path is not None}
     if len({path.resolve() for path in chosen.values()}) < len(chosen):
@@ -96,21 +103,23 @@ def command(
     started = time.perf_counter()
     with ExitStack() as stack:
 
-        def create(path: Path | None, shape: tuple[int, ...], dtype: Any) -> Array | None:
+        def create(name: str, path: Path | None, shape: tuple[int, ...], dtype: Any) -> Array | None:
             if path is None:
                 return None
             shape = shape[1:] if one_head else shape
-            array = stack.enter_context(NpyWriter(path, shape, np.dtype(dtype))).array
+            array = stack.enter_context(create_output(path, name, shape, np.dtype(dtype))).array
             return array[None] if one_head else array
 
         dtype = job.query.dtype
         swapped = layout == "blhd" and not one_head
         shape = _swap_heads(job.output_shape) if swapped else job.output_shape
-        out = create(output, shape, dtype)
+        out = create("--output", output, shape, dtype)
         assert out is not None
         out = np.swapaxes(out, -3, -2) if swapped else out
-        lse_out = create(lse, job.output_shape[:-1], np.float64 if dtype == np.float64 else np.float32)
-        weights_out = create(weights, job.weights_shape, dtype)
+        lse_out = create(
+            "--lse", lse, job.output_shape[:-1], np.float64 if dtype == np.float64 else np.float32
+        )
+        weights_out = create("--weights", weights, job.weights_shape, dtype)
         parts = job.slices(with_weights=weights is not None)
         with progress() as bar:
             for part in bar.track(parts, description="attend"):

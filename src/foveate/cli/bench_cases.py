@@ -1,4 +1,4 @@
-"""The grid of ``foveate bench``: shapes that people have, one line each."""
+"""The workloads of ``foveate bench``: shapes that people have, one line each, and a row of lengths."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+ITEM_BYTES = 4  # float32
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class BenchCase:
         pairs = self.q_len * (self.q_len + 1) / 2 if self.causal else self.q_len * self.kv_len
         return 4.0 * self.n_q_heads * pairs * self.head_dim
 
+    def n_bytes(self) -> int:
+        """Query, key and value read once, the output written once: what no method can do without."""
+        rows = 2 * self.n_q_heads * self.q_len + 2 * self.n_kv_heads * self.kv_len
+        return rows * self.head_dim * ITEM_BYTES
+
 
 GRID = (
     BenchCase("tiny 3 x 2", 1, 1, 3, 3, 2),
@@ -42,4 +49,9 @@ GRID = (
     BenchCase("H2 L4096 D64", 2, 2, 4096, 4096, 64),
     BenchCase("H4 L2048 D128", 4, 4, 2048, 2048, 128),
     BenchCase("decode H32/8 L4096 D128", 32, 8, 1, 4096, 128),
+)
+
+#: Time against length: powers of two, and 4 heads so that NumPy's logits (256 MiB at 4096) fit anywhere.
+LENGTHS = tuple(
+    BenchCase(f"H4 L{n} D64", 4, 4, n, n, 64) for n in (16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 )

@@ -181,10 +181,13 @@ def _print_sentences(out: Any, name: str, found: list[str], result: dict[str, An
 
 def _print_timing(out: Any, timed: dict[str, Any], n: int) -> None:
     title = f"The same softmax attention, {n} x {n} sentences, in turns"
-    shown = table(title, ["", "min", "median", "threads"])
-    for name, threads in (("foveate", str(timed["threads"])), ("numpy", timed["numpy_threads"])):
-        add_row(shown, name, seconds(timed[name]["min"]), seconds(timed[name]["median"]), threads)
+    shown = table(title, ["", "min", "median"])
+    for name in ("foveate", "numpy"):
+        add_row(shown, name, seconds(timed[name]["min"]), seconds(timed[name]["median"]))
     out.print(shown)
+    # a sentence, not a column: it can be longer than a terminal is wide, and would squeeze the times out
+    threads = f"{timed['threads']} thread{'s' if timed['threads'] != 1 else ''}"
+    out.print(f"foveate ran on {threads}, NumPy on {timed['numpy_threads']}.")
     ratio = timed["numpy"]["median"] / timed["foveate"]["median"]
     out.print(f"NumPy's median time is {ratio:.2f} times foveate's; largest difference ", end="")
     out.print(f"{timed['max_abs_difference']:.1e}.\n")

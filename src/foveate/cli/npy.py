@@ -84,6 +84,14 @@ class NpyWriter:
                 os.close(folder)
 
 
+def create_output(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NpyWriter:
+    """An `NpyWriter`; a click error names the option where the file cannot be made."""
+    try:
+        return NpyWriter(path, shape, dtype)
+    except OSError as error:
+        raise click.ClickException(f"{name}: cannot write {path}: {error.strerror or error}") from None
+
+
 def check_output(path: Path, name: str, force: bool) -> None:
     """Refuse what could not be written at the end, before any work is done."""
     if not path.parent.is_dir():

@@ -1,4 +1,4 @@
-"""Competitors timed alternately in one run: the naive NumPy attention, torch, and the clock."""
+"""Competitors timed alternately in one run: the naive NumPy attention, and the clock."""
 
 from __future__ import annotations
 
@@ -13,26 +13,78 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# s; idle threads that still spin steal the next competitor's core: libgomp's for some ms, OpenBLAS' for 2^26
+# cycles, 30 ms at 2.3 GHz
+PAUSE = 0.04
+BURST = 0.002  # s; short calls are timed in bursts of about this length
+LONG = 0.25  # s; what a call this long finds cold no longer shows in its time
+FINE = 1e-6  # s; the resolution of a clock that can time a burst
+MIN_LONG = 3  # repetitions of such a call
+
 
 def interleaved(
-    calls: Mapping[str, Callable[[], object]], *, budget: float, min_repeats: int = 5, max_repeats: int = 1000
+    calls: Mapping[str, Callable[[], object]],
+    *,
+    budget: float,
+    min_repeats: int = 5,
+    max_repeats: int = 1000,
+    pause: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Seconds of every repetition of each call, taken in turns after one warm-up round.
+    """Seconds per call in every burst of each call, taken in turns.
 
-    A machine that slows down then slows all of them down. ``budget`` is in seconds for all calls together.
+    A machine that slows down then slows all of them down. A burst begins with a pause of ``pause`` seconds
+    and one call that is not timed, which wakes the threads and fills the caches. ``budget`` is in seconds for
+    all calls together, once each had ``min_repeats`` bursts; a call of over 0.25 s may have three.
+    Bursts are timed by ``clock``.
     """
-    for call in calls.values():
-        call()
+    sizes = {name: _burst_size(call, pause) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
+    order = list(calls)
     deadline = time.perf_counter() + budget
     for i in range(max_repeats):
-        if i >= min_repeats and time.perf_counter() > deadline:
+        late = time.perf_counter() > deadline
+        if i >= min_repeats and late:
             break
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
+        for name in order:
+            once, n_calls = sizes[name]
+            if late and once >= LONG and i >= MIN_LONG:
+                continue
+            time.sleep(pause)
+            if once < LONG:
+                calls[name]()
+            times[name].append(_time(calls[name], n_calls, clock))
+        order.reverse()  # nobody always follows the same competitor
     return times
+
+
+def best_clock(n_threads: int) -> tuple[str, Callable[[], float]]:
+    """ "cpu", the time of this process on the CPU, for one thread: what others run meanwhile is not in it.
+
+    "wall" for several, which wait for each other, and where the other clock is coarse.
+    """
+    if n_threads == 1 and time.get_clock_info("process_time").resolution <= FINE:
+        return "cpu", time.process_time
+    return "wall", time.perf_counter
+
+
+def _time(call: Callable[[], object], n_calls: int, clock: Callable[[], float] = time.perf_counter) -> float:
+    start = clock()
+    for _ in range(n_calls):
+        call()
+    return (clock() - start) / n_calls
+
+
+def _burst_size(call: Callable[[], object], pause: float) -> tuple[float, int]:
+    """Seconds of one warm call, and how many make a burst."""
+    once = _time(call, 1)
+    if once < LONG:
+        time.sleep(pause)
+        once = _time(call, 1)
+    if once >= BURST:
+        return once, 1
+    once = _time(call, max(1, int(BURST / 4 / max(once, 1e-7))))
+    return once, max(1, round(BURST / once))
 
 
 def summary(times: list[float]) -> dict[str, float]:
@@ -71,20 +123,3 @@ def blas_threads(n_threads: int) -> Iterator[str]:
         return
     with threadpool_limits(n_threads, user_api="blas"):
         yield f"{n_threads} thread{'s' if n_threads != 1 else ''}"
-
-
-def torch_attention(query: Array, key: Array, value: Array, *, causal: bool) -> Callable[[], Array]:
-    """A call of torch's scaled_dot_product_attention on the same memory; ImportError without torch."""
-    import torch  # type: ignore[import-not-found, unused-ignore]
-
-    q, k, v = (torch.from_numpy(array) for array in (query, key, value))
-    grouped = query.shape[-3] != key.shape[-3]
-
-    def call() -> Array:
-        with torch.inference_mode():
-            result = torch.nn.functional.scaled_dot_product_attention(
-                q, k, v, is_causal=causal, enable_gqa=grouped
-            )
-        return np.asarray(result.numpy())
-
-    return call

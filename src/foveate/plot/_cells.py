@@ -24,6 +24,7 @@ __all__ = [
     "cells",
     "colour_bar",
     "label_axis",
+    "room_for",
     "scale_of",
     "write_numbers",
 ]
@@ -117,11 +118,19 @@ def number(value: float) -> str:
     return f"{value:.2f}" if 0.005 <= abs(value) < 1000 else f"{value:.0e}"
 
 
+def room_for(labels: Labels) -> float:
+    """Inches that long slanted labels of keys need beyond what every figure has, in width and in height."""
+    longest = max(map(len, labels), default=0) if labels is not None else 0
+    return max(0.0, 0.055 * longest - 0.5)  # 0.078 inches for a letter, times cos 45
+
+
 def label_axis(ax: Axes, which: str, labels: Labels, n: int, inches: float) -> None:
     """One label per row or column, or every second, third ... where they would overlap on so many inches."""
     axis: Axis = ax.xaxis if which == "x" else ax.yaxis
     if labels is None:
-        axis.set_major_locator(MaxNLocator(nbins=max(1, min(8, int(inches * 3))), integer=True))
+        n_ticks = max(1, min(8, int(inches * 3)))
+        # by default at least two ticks: fractions, where there is one row
+        axis.set_major_locator(MaxNLocator(n_ticks, integer=True, min_n_ticks=1))
         return
     spacing = 1.25 if which == "y" else 1.3  # in letter heights; slanted labels need more
     step = -(-n // max(1, int(inches * 72 / (spacing * FONT_SIZE))))

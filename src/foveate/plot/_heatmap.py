@@ -118,7 +118,7 @@ def heatmap(
         if title is not None:
             ax.set_title(title, loc="left", parse_math=False)
         return ax
-    figure, panels = grid(n_heads, q_len, kv_len)
+    figure, panels = grid(n_heads, q_len, kv_len, key_labels)
     draw(panels, heads, query_labels, key_labels, head_labels, label, annotate, columns_of(n_heads))
     if title is not None:
         figure.suptitle(title, x=0.01, ha="left", parse_math=False)
@@ -132,18 +132,19 @@ def columns_of(n_panels: int) -> int:
     return min((4, 3), key=lambda n: -n_panels % n)
 
 
-def grid(n_panels: int, q_len: int, kv_len: int) -> tuple[Figure, list[Axes]]:
+def grid(n_panels: int, q_len: int, kv_len: int, key_labels: Labels) -> tuple[Figure, list[Axes]]:
     """A figure of panels with square cells where the sizes allow that, 0.45 inches for each cell of a few."""
     from matplotlib.figure import Figure
 
-    n_columns = columns_of(n_panels)
+    from foveate.plot._cells import room_for
+
+    n_columns, room = columns_of(n_panels), room_for(key_labels)
     n_rows = -(-n_panels // n_columns)
     low, high = (2.6, 6.5) if n_panels == 1 else (1.9, 2.6)
     width = min(max(0.45 * kv_len, low), high)
     height = min(max(0.45 * q_len, 0.6 * low), high)
-    figure = Figure(
-        figsize=(n_columns * (width + 0.35) + 1.9, n_rows * (height + 0.55) + 0.9), layout="constrained"
-    )
+    size = n_columns * (width + room + 0.35) + 1.9, n_rows * (height + 0.55) + room + 0.9
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for spare in axes[n_panels:]:
         spare.remove()

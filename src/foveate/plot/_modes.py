@@ -107,7 +107,7 @@ def modes(
         activations = every_activation()
     if isinstance(activations, str) or not len(activations):
         raise ValueError(f"activations: got {activations!r}, expected a sequence of at least one")
-    names = [a if isinstance(a, str) else re.sub(r"\w+=", "", repr(a)) for a in activations]
+    names = [name_of(a) for a in activations]
     weights = [api.activate(logits, a, mask=attended).astype(np.float64) for a in activations]
     logits = logits.astype(np.float64)
 
@@ -122,6 +122,18 @@ def modes(
 def every_activation() -> list[str | Activation]:
     """All registered names, those that need a parameter as objects."""
     return [EXAMPLES[name] if name in NEED_PARAMETERS else name for name in _core.activation_names]
+
+
+def name_of(activation: str | Activation) -> str:
+    """A name, or an object with its numbers to four digits.
+
+    >>> name_of("relu"), name_of(Entmax(4 / 3)), name_of(TopK(3))
+    ('relu', 'Entmax(1.333)', 'TopK(3)')
+    """
+    if isinstance(activation, str):
+        return activation
+    short = re.sub(r"\w+=", "", repr(activation))
+    return re.sub(r"\d+\.\d+", lambda number: f"{float(number[0]):.4g}", short)
 
 
 def chosen(row: int | Sequence[int], n: int) -> list[int]:

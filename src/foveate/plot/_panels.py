@@ -18,6 +18,7 @@ from foveate.plot._cells import (
     colour_bar,
     label_axis,
     number,
+    room_for,
     scale_of,
     write_numbers,
 )
@@ -30,10 +31,11 @@ NUMBERS_UP_TO = 5  # rows and columns of a panel whose cells carry their numbers
 LOGITS = "0.55"  # grey: no weights
 
 
-def panel_grid(n: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
-    n_columns = min(N_COLUMNS, n)
+def panel_grid(n: int, width: float, height: float, key_labels: Labels) -> tuple[Figure, list[Axes]]:
+    n_columns, room = min(N_COLUMNS, n), room_for(key_labels)
     n_rows = -(-n // n_columns)
-    figure = Figure(figsize=(n_columns * width + 0.4, n_rows * height + 0.9), layout="constrained")
+    size = n_columns * (width + room) + 0.4, n_rows * height + room + 0.9
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for spare in axes[n:]:
         spare.remove()
@@ -61,7 +63,7 @@ def bars(
 ) -> Figure:
     """One query: the logits, then the weights under each activation, as bars over the keys."""
     kv_len = len(logits)
-    figure, panels = panel_grid(1 + len(names), min(max(0.25 * kv_len, 2.5), 3.6), 1.75)
+    figure, panels = panel_grid(1 + len(names), min(max(0.25 * kv_len, 2.5), 3.6), 1.75, key_labels)
     shown = np.where(attended, logits, np.nan)
     one_panel(panels[0], shown, attended, "logits", "", [LOGITS, LOGITS])
     span(panels[0], shown)
@@ -145,7 +147,8 @@ def maps(
     """Several queries: the logits, then the weights under each activation, as heat maps."""
     q_len, kv_len = logits.shape
     width = min(max(0.3 * kv_len, 1.8), 2.6) + 0.9
-    figure, panels = panel_grid(1 + len(names), width, min(max(0.3 * q_len, 1.4), 2.4) + 0.4)
+    height = min(max(0.3 * q_len, 1.4), 2.4) + 0.4
+    figure, panels = panel_grid(1 + len(names), width, height, key_labels)
     matrices = [np.where(attended, logits, np.nan), *weights]
     for n, (ax, name, matrix) in enumerate(zip(panels, ["logits", *names], matrices, strict=True)):
         norm, colormap = scale_of(matrix)
