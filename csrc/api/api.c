@@ -2,6 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "api/last_plan.h"
 #include "attention/driver.h"
 #include "attention/plan.h"
 #include "attention/problem.h"
@@ -43,7 +44,10 @@ static fov_status make_plan(const fov_attention_args *args, fov_attention_args *
     if (status != FOV_OK) return status;
     const fov_isa *isa = fov_active_isa(&status);
     if (!isa) return fov_problem(status, "%s", fov_status_string(status));
-    return fov_plan_make(args, isa, plan);
+    if (fov_recall_plan(args, isa, plan)) return FOV_OK;
+    status = fov_plan_make(args, isa, plan);
+    if (status == FOV_OK) fov_remember_plan(plan);
+    return status;
 }
 
 static fov_status refuse_workspace(size_t needed, size_t came)

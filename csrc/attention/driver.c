@@ -129,7 +129,8 @@ static void run_keys(fov_task *t)
     }
     if (first < t->chunk_first) first = t->chunk_first;
     if (last > t->chunk_last) last = t->chunk_last;
-    for (int64_t key = first / tile * tile; key < last && !is_cancelled(t->plan); key += tile) {
+    first = first < tile ? 0 : first / tile * tile;
+    for (int64_t key = first; key < last && !is_cancelled(t->plan); key += tile) {
         fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
         for (int i = 0; i < t->n_blocks; i++) run_tile(t, &t->blocks[i]);
     }

@@ -59,6 +59,16 @@ static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, i
     }
 }
 
+/* Those of the row before, once more. */
+static void copy_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes)
+{
+    for (int w = 0; w < n_words; w++, bits += n_lanes)
+        if (key_lanes >= 4)
+            for (int j = 0; j < key_lanes; j += 4) memcpy(bits + j, bits + j - key_lanes, 4 * sizeof *bits);
+        else
+            for (int j = 0; j < key_lanes; j++) bits[j] = bits[j - key_lanes];
+}
+
 static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
 {
     const fov_array *mask = &t->plan->args->mask;
@@ -87,22 +97,21 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
 {
     const fov_block *b = &q->block;
     const int n_lanes = b->n_lanes, key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
-    int full = t->mask == NULL && b->n_keys % key_lanes == 0;
+    int full = t->mask == NULL && (b->n_keys & (key_lanes - 1)) == 0;
     for (int i = 0; full && i < b->n_rows; i++) full = q->first[i] <= key && q->last[i] >= key + b->n_keys;
     if (full) return FOV_FULL;
 
     int any = 0, before_first = -1, before_last = -1;
-    for (int row = 0; row * key_lanes < n_lanes; row++) {
+    uint32_t *bits = t->attend;
+    for (int row = 0; bits < t->attend + n_lanes; row++, bits += key_lanes) {
         int first = 0, last = 0;
-        uint32_t *bits = t->attend + row * key_lanes;
         if (row < b->n_rows) {
             first = (int)clamp(q->first[row] - key, 0, b->n_keys);
             last = (int)clamp(q->last[row] - key, 0, b->n_keys);
         }
         any |= first < last;
         if (first != before_first || last != before_last) row_words(bits, n_lanes, n_words, key_lanes, first, last);
-        else
-            for (int w = 0; w < n_words; w++, bits += n_lanes) memcpy(bits, bits - key_lanes, (size_t)key_lanes * sizeof *bits);
+        else copy_words(bits, n_lanes, n_words, key_lanes);
         before_first = first, before_last = last;
     }
     if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;

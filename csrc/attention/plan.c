@@ -116,9 +116,8 @@ static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
     double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
     double work_ns = keys * ((double)p->slice_rows * (width + 16) / MACS_PER_NS + width * p->kernels->real_bytes / BYTES_PER_NS);
-    p->n_threads = work_ns < SERIAL_NS                   ? 1
-                   : a->parallel_for && a->n_threads > 0 ? a->n_threads
-                                                         : fov_resolve_threads(a->n_threads);
+    p->is_serial = work_ns < SERIAL_NS;
+    p->n_threads = p->is_serial ? 1 : a->parallel_for && a->n_threads > 0 ? a->n_threads : fov_resolve_threads(a->n_threads);
     for (;;) {
         p->n_tasks = p->n_slices * p->n_row_tasks * p->n_chunks;
         if (p->n_threads == 1 || p->max_blocks == 1 || p->n_chunks > 1 || p->n_tasks >= (int64_t)TASKS_PER_THREAD * p->n_threads)

@@ -60,6 +60,7 @@ typedef struct fov_plan {
     size_t ones_bytes; /* the v of an additive score without one */
     size_t split_bytes, stats_bytes; /* tickets and partials; tickets and totals */
     size_t shared_bytes; /* both */
+    int is_serial; /* too small for a second thread, however many there are */
     int n_threads;
 } fov_plan;
 

@@ -52,11 +52,11 @@ void fov_task_slice(fov_task *t, int64_t slice)
     t->keys_at = -1;
 }
 
-/* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to max_lanes. */
+/* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to the lanes of the block. */
 void fov_row_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, const char **rows)
 {
     int64_t group = t->plan->group_size, position = group == 1 ? q->row : q->row / group, head = q->row - position * group;
-    for (int i = 0; i < t->plan->max_lanes; i++) {
+    for (int i = 0; i < q->block.n_lanes / q->block.key_lanes; i++) {
         rows[i] = i < q->block.n_rows ? base + position * array->row_bytes + head * array->head_bytes : NULL;
         if (++head == group) head = 0, position++;
     }
@@ -125,8 +125,8 @@ int fov_rows_as_they_lie(const fov_task *t, const char *rows, const fov_array *a
 {
     int64_t real = t->plan->kernels->real_bytes;
     int same = t->plan->args->dtype == (real == 8 ? FOV_F64 : FOV_F32) && (array->column_bytes == real || n_columns <= 1);
-    *ld = array->row_bytes / real;
-    return same && array->row_bytes % real == 0 && (uintptr_t)rows % (size_t)real == 0;
+    *ld = real == 8 ? array->row_bytes / 8 : array->row_bytes / 4;
+    return same && ((uint64_t)array->row_bytes & (uint64_t)(real - 1)) == 0 && ((uintptr_t)rows & (uintptr_t)(real - 1)) == 0;
 }
 
 /* Rows as they lie, when they are contiguous aligned reals and their stride does not fight the cache: rows a multiple of 4 KiB

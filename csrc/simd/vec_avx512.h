@@ -58,6 +58,13 @@ FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
 {
     return _mm512_test_epi32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32((int)(1u << bit)));
 }
+FOV_INLINE vf32 vf32_swap(vf32 v, const int step)
+{
+    return step == 1   ? _mm512_permute_ps(v, 0xb1)
+           : step == 2 ? _mm512_permute_ps(v, 0x4e)
+           : step == 4 ? _mm512_shuffle_f32x4(v, v, 0xb1)
+                       : _mm512_shuffle_f32x4(v, v, 0x4e);
+}
 FOV_INLINE float vf32_hsum(vf32 v) { return _mm512_reduce_add_ps(v); }
 
 FOV_INLINE mf64 vf64_tail(int64_t n) { return (mf64)((1u << n) - 1u); }
@@ -90,6 +97,10 @@ FOV_INLINE uint32_t vf64_m_bits(mf64 m) { return m; }
 FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return (mf64)_mm256_test_epi32_mask(_mm256_loadu_si256((const __m256i *)words), _mm256_set1_epi32((int)(1u << bit)));
+}
+FOV_INLINE vf64 vf64_swap(vf64 v, const int step)
+{
+    return step == 1 ? _mm512_permute_pd(v, 0x55) : step == 2 ? _mm512_permutex_pd(v, 0x4e) : _mm512_shuffle_f64x2(v, v, 0x4e);
 }
 FOV_INLINE double vf64_hsum(vf64 v) { return _mm512_reduce_add_pd(v); }
 

@@ -59,6 +59,7 @@
 #define vr_any FOV_VR(any)
 #define vr_m_bits FOV_VR(m_bits)
 #define vr_bits FOV_VR(bits)
+#define vr_swap FOV_VR(swap)
 #define vr_hsum FOV_VR(hsum)
 #define vr_sums FOV_VR(sums)
 #define vr_transpose FOV_VR(transpose)

@@ -38,8 +38,9 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
         sum[j] = vr_load(row_sum + j * VR_LANES);
         if (vr_any(rise)) {
             vr higher = vr_select(rise, tile_max[j], m);
-            vr factor = vr_select(rise, FOV_NAME(exp2)(vr_mul(vr_sub(m, higher), c)), vr_set1(1));
-            rescale |= vr_any(vr_gt(vr_select(rise, m, none), none)); /* a first maximum has nothing to rescale */
+            int again = vr_any(vr_gt(vr_select(rise, m, none), none)); /* a first maximum has nothing to rescale */
+            vr factor = vr_select(rise, again ? FOV_NAME(exp2)(vr_mul(vr_sub(m, higher), c)) : vr_zero(), vr_set1(1));
+            rescale |= again;
             sum[j] = vr_mul(sum[j], factor);
             vr_store(row_factor + j * VR_LANES, factor);
             vr_store(row_max + j * VR_LANES, higher);
@@ -77,12 +78,9 @@ static void FOV_NAME(activation_softmax_finish)(fov_block *b, const double *sink
 {
     const vr c = FOV_NAME(softmax_factor)(b);
     real *sum = b->row_sum;
-    for (int i = 0; b->key_lanes > 1 && i < b->n_lanes; i += b->key_lanes) {
-        for (int j = 1; j < b->key_lanes; j++) sum[i] += sum[i + j];
-        for (int j = 1; j < b->key_lanes; j++) sum[i + j] = sum[i];
-    }
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
-        vr whole = vr_load(sum + i), own = vr_set1(1);
+        vr whole = FOV_NAME(share_sum)(vr_load(sum + i), b->key_lanes), own = vr_set1(1);
+        vr_store(sum + i, whole);
         if (sinks) {
             real lane[VR_LANES];
             for (int j = 0; j < VR_LANES; j++) {

@@ -1,16 +1,34 @@
-/* The largest tile value of each row, for activations that need a maximum. */
+/* The largest tile value of each row, for activations that need a maximum; what the lanes of a row share. */
 
-/* The lanes of a row agree on one maximum. Once per tile of few rows: plain code. */
+/* The lanes of a row agree on one maximum, or on one sum. No NaN among the maxima: tile_max passes them over. */
 FOV_INLINE vr FOV_NAME(share_max)(vr max, int key_lanes)
 {
-    real lane[VR_LANES];
-    vr_store(lane, max);
-    for (int i = 0; i < VR_LANES; i += key_lanes) {
-        real m = lane[i];
-        for (int j = 1; j < key_lanes; j++) m = lane[i + j] > m || m != m ? lane[i + j] : m;
-        for (int j = 0; j < key_lanes; j++) lane[i + j] = m;
-    }
-    return vr_load(lane);
+    if (key_lanes > 1) max = vr_max(vr_swap(max, 1), max);
+#if VR_LANES > 2
+    if (key_lanes > 2) max = vr_max(vr_swap(max, 2), max);
+#endif
+#if VR_LANES > 4
+    if (key_lanes > 4) max = vr_max(vr_swap(max, 4), max);
+#endif
+#if VR_LANES > 8
+    if (key_lanes > 8) max = vr_max(vr_swap(max, 8), max);
+#endif
+    return max;
+}
+
+FOV_INLINE vr FOV_NAME(share_sum)(vr sum, int key_lanes)
+{
+    if (key_lanes > 1) sum = vr_add(vr_swap(sum, 1), sum);
+#if VR_LANES > 2
+    if (key_lanes > 2) sum = vr_add(vr_swap(sum, 2), sum);
+#endif
+#if VR_LANES > 4
+    if (key_lanes > 4) sum = vr_add(vr_swap(sum, 4), sum);
+#endif
+#if VR_LANES > 8
+    if (key_lanes > 8) sum = vr_add(vr_swap(sum, 8), sum);
+#endif
+    return sum;
 }
 
 /* The largest tile value of each lane; NaN is passed over. Four chains per vector: one alone is bound by the latency of max. */

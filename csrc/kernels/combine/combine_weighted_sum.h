@@ -110,7 +110,8 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
             sum[r][j] = tail ? vr_load_n(out + r * b->value_dim, tail) : vr_load(out + r * b->value_dim + j * VR_LANES);
-    for (int k = key0; k < key1; k++) {
+    const real *step = weights + (int64_t)(key0 / kl) * b->n_lanes; /* a division per key would cost as much as 8 FMAs */
+    for (int k = key0, lane = key0 % kl; k < key1; k++, lane++) {
         vr x[4];
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
@@ -118,10 +119,10 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
         if (!tail) /* V streams from memory as K does */
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++) vec_prefetch(value + (k + FOV_PREFETCH_VALUES) * b->value_ld + j * VR_LANES);
-        const real *w_key = weights + (int64_t)(k / kl) * b->n_lanes + k % kl;
+        if (lane == kl) lane = 0, step += b->n_lanes;
 #pragma GCC unroll 4
         for (int r = 0; r < n_rows; r++) {
-            vr w = vr_set1(w_key[r * kl]);
+            vr w = vr_set1(step[r * kl + lane]);
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++) sum[r][j] = vr_fma(x[j], w, sum[r][j]);
         }
