@@ -27,6 +27,7 @@ nox.options.sessions = [
     "peers",
     "readme",
     "fuzz",
+    "tracking",
 ]
 
 ROOT = Path(__file__).parent
@@ -38,7 +39,7 @@ THREADS = [str(path) for path in ROOT.glob("tests/threads/test_*.py")]
 C_FILES = [*ROOT.glob("csrc/**/*.[ch]"), *ROOT.glob("tests/**/*.[ch]")]
 
 # Formatters and checkers change their mind between versions: exact pins.
-LINTERS = ["ruff==0.17.5", "cython-lint==0.22.0", "clang-format==23.1.3"]
+LINTERS = ["ruff==0.17.5", "cython-lint==0.22.0", "clang-format==23.1.3", "check-jsonschema==0.39.0"]
 MYPY = "mypy==2.4.1"
 ABI3AUDIT = "abi3audit==0.0.26"
 CMAKE = ["cmake>=3.21", "ninja"]
@@ -66,6 +67,8 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "--max-line-length=110", "src/foveate")
     session.run("clang-format", "--dry-run", "-Werror", *map(str, C_FILES), silent=True)
+    workflows = map(str, (ROOT / ".github" / "workflows").glob("*.yml"))
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *workflows)
 
 
 @nox.session
@@ -160,11 +163,11 @@ def isas(session: nox.Session) -> None:
 
 @nox.session
 def budgets(session: nox.Session) -> None:
-    """Instructions of the scalar and AVX2 kernels against their budgets; the inner loops of AVX-512."""
-    session.install(*CMAKE, "rich")
+    """Instructions of kernels and Python calls against their budgets; the inner loops of AVX-512 and AMX."""
+    install_wheel(session, *CMAKE)
     folder = BUILD / "budgets"
     session.run("python", "-m", "benchmarks.budgets", "--build", str(folder))
-    for built in folder.glob("**/isa_avx512.c.o"):
+    for built in [*folder.glob("**/isa_avx512.c.o"), *folder.glob("**/limits_amx.c.o")]:
         session.run("python", "tools/check_inner_loops.py", str(built))
 
 
@@ -226,3 +229,11 @@ def fuzz(session: nox.Session) -> None:
         *(str(found), "tests/fuzz/corpus"),
         env={"ASAN_OPTIONS": "quarantine_size_mb=8", "UBSAN_OPTIONS": "print_stacktrace=1"},
     )
+
+
+@nox.session
+def tracking(session: nox.Session) -> None:
+    """Memory slopes of the modes, and the commit against its parent."""
+    install_wheel(session)
+    session.run("python", "-m", "benchmarks.memory", "--quick")
+    session.run("python", "-m", "benchmarks.compare.parent", "--budget", "60")

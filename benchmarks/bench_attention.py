@@ -4,30 +4,34 @@ import numpy as np
 import pytest
 
 import foveate
-from benchmarks import rivals, shapes
-from benchmarks.timing import check_agreement
+from benchmarks import exactness, rivals, shapes
+from benchmarks.figures import attended_work
 
 OPTIONS = ["mask", "bias", "kv_lengths", "window", "softcap", "alibi_slopes", "sinks", "return_lse"]
+
+
+def error_of(shape, arrays):
+    """The check of `run`."""
+    return lambda made: exactness.attention_error(made, arrays, {"causal": shape.causal})
 
 
 @pytest.mark.parametrize("shape", shapes.HISTORY, ids=str)
 def bench_foveate(run, shape):
     arrays = shape.arrays()
-    call = rivals.foveate_call(shape, arrays)
-    check_agreement({"numpy": rivals.numpy_call(shape, arrays), "foveate": call}, shape.dtype)
-    run(call, shape)
+    run(rivals.foveate_call(shape, arrays), shape, error_of(shape, arrays))
 
 
 @pytest.mark.parametrize("shape", shapes.HISTORY, ids=str)
 def bench_numpy(run, shape):
-    run(rivals.numpy_call(shape, shape.arrays()), shape)
+    arrays = shape.arrays()
+    run(rivals.numpy_call(shape, arrays), shape, error_of(shape, arrays))
 
 
 @pytest.mark.parametrize("option", OPTIONS)
 def bench_option(run, option):
     """One option at a time on one shape: what it costs."""
     shape = shapes.square(2, 8, 512, 64)
-    query, key, value = shape.arrays()
+    arrays = shape.arrays()
     rng = np.random.default_rng(1)
     given = {
         "mask": rng.random((2, 8, 512, 512)) < 0.9,
@@ -39,4 +43,10 @@ def bench_option(run, option):
         "sinks": np.zeros(8),
         "return_lse": True,
     }
-    run(lambda: foveate.attention(query, key, value, **{option: given[option]}), shape)
+    options = {option: given[option]}
+    checked = {} if option == "return_lse" else options
+    run(
+        lambda: foveate.attention(*arrays, **options),
+        attended_work(shape, options),
+        lambda made: exactness.attention_error(made, arrays, checked),
+    )

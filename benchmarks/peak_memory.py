@@ -1,4 +1,4 @@
-"""Print how many bytes one attention call needs beyond its arrays; run in a fresh process for each figure.
+"""How many bytes a call needs beyond its arrays; as a script, for one shape in a fresh process.
 
     python benchmarks/peak_memory.py --length 16384 --head-dim 64
 
@@ -8,6 +8,7 @@ The peak is VmHWM of Linux, not ru_maxrss: that one is inherited from the proces
 import argparse
 import contextlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +24,26 @@ def status_bytes(field: str) -> int:
     return 1024 * int(match[1])
 
 
+def growth(call: Callable[[], object]) -> int:
+    """Growth of the resident set's peak during a call, which should find its threads and arrays there."""
+    with contextlib.suppress(OSError):  # else the peak so far counts too, and the figure is larger
+        Path("/proc/self/clear_refs").write_text("5")  # 5: the peak restarts from now
+    before = status_bytes("VmRSS")
+    call()
+    return status_bytes("VmHWM") - before
+
+
 def extra_bytes(length: int, head_dim: int, causal: bool) -> int:
-    """Growth of the resident set during one call; input and output pages exist before it."""
+    """What one call of plain attention needs; input and output pages exist before it."""
     rng = np.random.default_rng(0)
     query, key, value = (rng.standard_normal((length, head_dim), np.float32) for _ in range(3))
     output = np.ones_like(query)
     warm = np.ones((512, head_dim), np.float32)
     foveate.attention(warm, warm, warm, causal=causal)  # threads and their stacks
-    with contextlib.suppress(OSError):  # else the peak so far counts too, and the figure is larger
-        Path("/proc/self/clear_refs").write_text("5")  # 5: the peak restarts from now
-    before = status_bytes("VmRSS")
-    foveate.attention(query, key, value, causal=causal, out=output)
+    extra = growth(lambda: foveate.attention(query, key, value, causal=causal, out=output))
     if not np.isfinite(output).all() or (output == 1.0).all():
         raise RuntimeError("the call did not compute")
-    return status_bytes("VmHWM") - before
+    return extra
 
 
 def main() -> None:

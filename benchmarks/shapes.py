@@ -35,6 +35,12 @@ class Shape:
         pairs = self.q_len * (self.q_len + 1) // 2 if self.causal else self.q_len * self.kv_len
         return 4 * self.batch * self.n_q_heads * pairs * self.head_dim
 
+    @property
+    def n_bytes(self) -> int:
+        """Query, key and value read once, the output written once: what no method can do without."""
+        rows = 2 * self.n_q_heads * self.q_len + 2 * self.n_kv_heads * self.kv_len
+        return self.batch * rows * self.head_dim * np.dtype(self.dtype).itemsize
+
     def arrays(self, seed: int = 0) -> tuple[NDArray[np.floating], ...]:
         """Contiguous query, key, value with standard normal elements."""
         rng = np.random.default_rng(seed)

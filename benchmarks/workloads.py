@@ -44,6 +44,26 @@ class Workload:
         default = self.shape.head_dim**-0.5 if self.score == "scaled_dot" else 1.0
         return float(self.options.get("scale", default))
 
+    @property
+    def flops(self) -> int:
+        """Of the score and the combine; what an activation computes, and additive's tanh, is not counted."""
+        of_both = self.shape.flops
+        return of_both * 3 // 4 if self.combine == "product" else of_both
+
+    @property
+    def n_bytes(self) -> int:
+        """The arrays read once, the result written once."""
+        shape = self.shape
+        if self.combine != "product":
+            return shape.n_bytes
+        rows = shape.batch * shape.n_q_heads * shape.q_len
+        itemsize = np.dtype(shape.dtype).itemsize
+        return shape.n_bytes + rows * (shape.kv_len - 1) * shape.head_dim * itemsize
+
+    @property
+    def dtype(self) -> str:
+        return self.shape.dtype
+
     def unclear(self, arrays: tuple[NDArray[np.floating], ...]) -> NDArray[np.bool_] | None:
         """Rows (B, Hq, Lq) whose k-th and next logit stand so close that rounding may swap the two keys.
 
@@ -62,7 +82,7 @@ class Workload:
         return np.asarray(top[..., 1] - top[..., 0] <= 4 * error)
 
 
-def _square_matrix(dim: int) -> NDArray[np.float32]:
+def square_matrix(dim: int) -> NDArray[np.float32]:
     """Keeps vectors of standard normal elements standard normal."""
     rng = np.random.default_rng(1)
     return (rng.standard_normal((dim, dim)) * dim**-0.5).astype(np.float32)
@@ -70,7 +90,7 @@ def _square_matrix(dim: int) -> NDArray[np.float32]:
 
 LONG = square(1, 8, 2048, 64)
 ADDITIVE = [square(4, 1, 256, 64), square(1, 1, 1024, 64)]
-BILINEAR = {"score": foveate.Bilinear(_square_matrix(64)), "scale": 0.125}
+BILINEAR = {"score": foveate.Bilinear(square_matrix(64)), "scale": 0.125}
 COSINE = {"score": foveate.Cosine(0.1)}
 PREPARED = 1 / 1.1  # within 10 % of scaled_dot and the preparation of its operands
 EXACT_ZEROS = 1 / 2.5  # at most 2.5 times the time of softmax

@@ -5,12 +5,18 @@
 
 callgrind's counts repeat to the instruction, on any machine and under any load; it does not know AVX-512, so
 that the scalar and AVX2 kernels stand for all. Counts belong to a compiler: each has its own section.
+
+The workloads "python attention" and "python mode_out" are calls of the installed package on 3 x 2 arrays:
+instructions of its extension module, binding and core, of one call, from two loops of different length. These
+repeat to the instruction as well. What the interpreter adds does not: 0.5 % from run to run.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -28,12 +34,15 @@ ISAS = ("scalar", "avx2")
 TOLERANCE = 0.01
 SMALLEST = 0.01  # share of a workload's instructions; what is below is left to the total
 LINE = re.compile(r"^\s*([\d,]+)\s+\([ \d.]+%\)\s+\S*?:(\S+)")
+EXTENSION = re.compile(r"^\s*([\d,]+)\s+\([ \d.]+%\).*\[\S*/foveate/_core\.\S+\]$")
+PYTHON_CALLS = ("attention", "mode_out")
+LOOPS = (100, 1100)  # calls; the first ones fill caches, which the difference leaves out
 
 Counts = dict[str, int]  # function (or "total") -> instructions
 
 
-def run(*command: str) -> str:
-    result = subprocess.run(command, capture_output=True, text=True)
+def run(*command: str, **environment: str) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     if result.returncode:
         last = "\n".join((result.stdout + result.stderr).strip().splitlines()[-15:])
         sys.exit(f"budgets: {' '.join(command[:3])} ... failed:\n{last}")
@@ -66,6 +75,41 @@ def count(program: Path, isa: str, name: str) -> Counts:
         sys.exit(f"budgets: callgrind counted nothing in {isa} {name}")
     kept = {function: n for function, n in sorted(counts.items()) if n >= SMALLEST * total}
     return {"total": total, **kept}
+
+
+def count_python(name: str) -> Counts:
+    """Instructions in the extension module during one call from Python."""
+    totals = []
+    for n_calls in LOOPS:
+        with tempfile.TemporaryDirectory() as scratch:
+            out = Path(scratch, "callgrind.out")
+            run(
+                *("valgrind", "--tool=callgrind", f"--callgrind-out-file={out}", sys.executable, "-P"),
+                *(str(FOLDER / "python_calls.py"), name, str(n_calls)),
+                PYTHONHASHSEED="0",
+                FOVEATE_ISA="avx2",
+                OPENBLAS_NUM_THREADS="1",
+            )
+            text = run("callgrind_annotate", "--threshold=100", str(out))
+        lines = [match for line in text.splitlines() if (match := EXTENSION.match(line))]
+        totals.append(sum(int(match[1].replace(",", "")) for match in lines))
+    if not 0 < totals[0] < totals[1]:
+        sys.exit(f"budgets: callgrind counted {totals} instructions of foveate in {name}")
+    return {"total": round((totals[1] - totals[0]) / (LOOPS[1] - LOOPS[0]))}
+
+
+def counted(name: str, program: Path) -> Counts:
+    """The counts of a workload by its full name."""
+    side, call = name.split()
+    return count_python(call) if side == "python" else count(program, side, call)
+
+
+def python_workloads(console: Console) -> list[str]:
+    """Those of the installed package; none where it is not installed, which is said."""
+    if importlib.util.find_spec("foveate") is None:
+        console.print("foveate is not installed: calls from Python are left out")
+        return []
+    return [f"python {name}" for name in PYTHON_CALLS]
 
 
 def compiler() -> str:
@@ -109,12 +153,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         program = build(options.build or Path(scratch))
         names = [f"{isa} {name}" for isa in ISAS for name in run(str(program), "--list").split()]
+        names += python_workloads(console)
         names = [name for name in names if options.k in name]
         if not names:
             print(f"budgets: -k must name some workload, got {options.k!r}", file=sys.stderr)
             return 2
-        counted = track(names, console=console, transient=True)
-        counts = {name: count(program, *name.split()) for name in counted}
+        shown = track(names, console=console, transient=True)
+        counts = {name: counted(name, program) for name in shown}
     known = json.loads(BUDGETS.read_text()) if BUDGETS.exists() else {}
     if options.update:
         known[compiler()] = known.get(compiler(), {}) | counts

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import foveate
-from benchmarks import shapes
+from benchmarks import exactness, shapes
+from benchmarks.figures import attended_work
 from benchmarks.shapes import Shape, square
-from foveate.error_bound import bounds, worst_ratio
 
 NONE: Mapping[str, Any] = MappingProxyType({})
 WORKLOADS: dict[str, tuple[Shape, Mapping[str, Any]]] = {
@@ -33,11 +33,11 @@ WORKLOADS: dict[str, tuple[Shape, Mapping[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def bench_workload(run, benchmark, name):
+def bench_workload(run, name):
     shape, options = WORKLOADS[name]
     arrays = shape.arrays()
-    limit = bounds(*arrays, **options)
-    expected = foveate.reference.attention(*arrays, **options)
-    output = foveate.attention(*arrays, **options)
-    benchmark.extra_info["error_ratio"] = worst_ratio(output, expected, limit.output)
-    run(lambda: foveate.attention(*arrays, **options), shape)
+    run(
+        lambda: foveate.attention(*arrays, **options),
+        attended_work(shape, options),
+        lambda made: exactness.attention_error(made, arrays, options),
+    )

@@ -56,6 +56,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="ARG",
         help="passed to pytest; may be repeated",
     )
+    add("--accuracy", type=Path, metavar="FILE",
+        help="script whose measure() returns error ratios by name, run once on each revision")  # fmt: skip
+    add("--no-accuracy", action="store_true", help="leave out the error ratios of the kernels")
     add("--no-pin", action="store_true", help="do not hold the two workers to one core (needed for threads)")
     add("--cache", type=Path, default=default_cache(), metavar="PATH", help="where environments are kept")
     return result
@@ -89,7 +92,9 @@ def compare(options: argparse.Namespace) -> int:
     repository = Repository.around(Path.cwd())
     base, head = _revisions(repository, options)
     suite = _suite(repository, options)
+    accuracy = _accuracy(repository, options)
     # not at the top: scipy takes a second to import, which wrong use need not wait for
+    from benchmarks.compare.accuracy import measure_accuracy
     from benchmarks.compare.comparison import Limits, prepare_comparison
 
     stderr = Console(stderr=True, markup=False, highlight=False, emoji=False)
@@ -99,6 +104,11 @@ def compare(options: argparse.Namespace) -> int:
             environments.append(_environment(repository, revision, suite.package, options))
     limits = Limits(options.threshold / 100, options.extra_threshold / 100, options.budget, options.slice)
     comparison = prepare_comparison(environments, suite, limits)
+    if accuracy is not None:
+        with stderr.status("error ratios of both revisions"):
+            comparison.accuracy = measure_accuracy(
+                environments, repository.root, accuracy, limits.extra_threshold
+            )
     try:
         _measure(comparison, suite, stderr)
     except KeyboardInterrupt:
@@ -136,6 +146,17 @@ def _suite(repository: Repository, options: argparse.Namespace) -> Suite:
     return Suite(
         package, repository.root, (*common, *select, *arguments, str(path.resolve())), not options.no_pin
     )
+
+
+def _accuracy(repository: Repository, options: argparse.Namespace) -> Path | None:
+    """The script of error ratios: the one given, or ours where the whole of our default is compared."""
+    if options.accuracy is not None:
+        if not options.accuracy.is_file():
+            raise CompareError(f"--accuracy: got {options.accuracy}, expected a Python file")
+        return Path(options.accuracy)
+    ours = repository.root / workloads.ACCURACY
+    default = options.suite is None and not options.k and not options.no_accuracy
+    return ours if default and ours.is_file() else None
 
 
 def _name_in(pyproject: Path) -> str:
@@ -177,4 +198,4 @@ def _report(comparison: "Comparison", options: argparse.Namespace) -> int:
         options.markdown.write_text(report.markdown(comparison, verdicts))
     if comparison.stopped == "interrupted":
         return INTERRUPTED
-    return int(any(verdict.bad for verdict in verdicts))
+    return int(any(verdict.bad for verdict in verdicts) or bool(comparison.accuracy.bad))

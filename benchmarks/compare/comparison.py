@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.compare.accuracy import Accuracy
 from benchmarks.compare.environments import Environment
 from benchmarks.compare.errors import CompareError
 from benchmarks.compare.rounds import Suite, Visit, collect, run_round
@@ -32,6 +33,7 @@ class Comparison:
     seconds: float = 0.0
     stopped: str = "interrupted"
     only_in: dict[str, list[str]] = field(default_factory=dict)
+    accuracy: Accuracy = field(default_factory=Accuracy)
 
     def verdicts(self) -> list[Verdict]:
         """One per workload: slowdowns first, then by how clearly the interval excludes "no change"."""
@@ -97,7 +99,7 @@ def measure(
         if comparison.n_rounds and began - start + longest > comparison.limits.budget:
             comparison.stopped = "budget"
             break
-        run_round(comparison.environments, suite, names, rng, visited, seconds)
+        run_round(comparison.environments, suite, names, rng, visited, seconds, comparison.n_rounds)
         comparison.n_rounds += 1
         longest = max(longest, time.perf_counter() - began)
     else:

@@ -31,7 +31,14 @@ class WorkerDied(CompareError):
 class Worker:
     """The suite on one revision; use as a context manager, which leaves no process behind."""
 
-    def __init__(self, environment: Environment, package: str, pytest_arguments: Sequence[str], folder: Path):
+    def __init__(
+        self,
+        environment: Environment,
+        package: str,
+        pytest_arguments: Sequence[str],
+        folder: Path,
+        round_number: int = 0,
+    ):
         self.revision = environment.revision
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed by __exit__
         ours, theirs = socket.socketpair()
@@ -42,6 +49,7 @@ class Worker:
             str(SCRIPT),
             str(theirs.fileno()),
             package,
+            str(round_number),
             *pytest_arguments,
         ]
         self._process = subprocess.Popen(

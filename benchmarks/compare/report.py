@@ -12,7 +12,7 @@ from rich.text import Text
 
 from benchmarks.compare.comparison import Comparison
 from benchmarks.compare.rounds import SIDES
-from benchmarks.compare.verdict import BAD, FAMILY_ERROR, State, Verdict
+from benchmarks.compare.verdict import BAD, FAMILY_ERROR, Extra, State, Verdict
 
 STYLES = {State.SLOWER: "bold red", State.WORSE: "bold red", State.FASTER: "green", State.UNDECIDED: "yellow"}
 STOPPED = {
@@ -68,29 +68,37 @@ def table(comparison: Comparison, verdicts: list[Verdict], markdown: bool) -> Ta
     result.add_column("verdict", no_wrap=True)
     result.add_column("rounds ended", no_wrap=markdown, overflow="fold")
     for verdict in verdicts:
-        _add_row(result, verdict, comparison.stopped, markdown)
+        _add_verdict(result, verdict, comparison.stopped, markdown)
+    for ratio in comparison.accuracy.ratios:
+        _add_extra(result, f"error_ratio: {ratio.name}", ratio, markdown)
     return result
 
 
-def _add_row(to: Table, verdict: Verdict, stopped: str, markdown: bool) -> None:
-    def add(state: State, *cells: str) -> None:
-        style = "" if markdown else STYLES.get(state, "")
-        bold = markdown and state in BAD
-        escaped = (cell.replace("|", "\\|") if markdown else cell for cell in cells)
-        texts = [f"**{cell}**" if bold and cell == str(state) else cell for cell in escaped]
-        to.add_row(*(Text(cell, style=style) for cell in texts))
+def _add(to: Table, markdown: bool, state: State, *cells: str) -> None:
+    style = "" if markdown else STYLES.get(state, "")
+    bold = markdown and state in BAD
+    escaped = (cell.replace("|", "\\|") if markdown else cell for cell in cells)
+    texts = [f"**{cell}**" if bold and cell == str(state) else cell for cell in escaped]
+    to.add_row(*(Text(cell, style=style) for cell in texts))
 
+
+def _add_extra(to: Table, name: str, extra: Extra, markdown: bool) -> None:
+    """A number that changed; the others have no row."""
+    if extra.state != State.SAME:
+        better = "better" if extra.state == State.FASTER else str(extra.state)
+        values = (f"{extra.base:.3g}", f"{extra.head:.3g}", percent(extra.ratio))
+        _add(to, markdown, extra.state, name, *values, "", "", better, "")
+
+
+def _add_verdict(to: Table, verdict: Verdict, stopped: str, markdown: bool) -> None:
     name, workload = short(verdict.workload.name), verdict.workload
     times = [duration(sorted(side)[len(side) // 2]) if side else "" for side in workload.seconds]
     limits = "" if math.isnan(verdict.low) else f"{percent(verdict.low)} .. {percent(verdict.high)}"
     n_rounds = str(len(workload.log_ratios))
     cells = (name, *times, percent(verdict.ratio), limits, n_rounds, str(verdict.state))
-    add(verdict.state, *cells, reason(verdict, stopped))
+    _add(to, markdown, verdict.state, *cells, reason(verdict, stopped))
     for extra in verdict.extras:
-        if extra.state != State.SAME:
-            better = "better" if extra.state == State.FASTER else str(extra.state)
-            values = (f"{extra.base:.3g}", f"{extra.head:.3g}", percent(extra.ratio))
-            add(extra.state, f"{name}: {extra.name}", *values, "", "", better, "")
+        _add_extra(to, f"{name}: {extra.name}", extra, markdown)
 
 
 def headline(comparison: Comparison) -> str:
@@ -102,7 +110,9 @@ def headline(comparison: Comparison) -> str:
 def conclusion(comparison: Comparison, verdicts: list[Verdict]) -> str:
     """The last lines: the verdict, and how much it rests on."""
     threshold = f"{comparison.limits.threshold * 100:g} %"
+    accuracy = comparison.accuracy
     bad = [short(verdict.workload.name) for verdict in verdicts if verdict.bad]
+    bad += [f"error_ratio of {ratio.name}" for ratio in accuracy.bad]
     undecided = sum(verdict.state == State.UNDECIDED for verdict in verdicts)
     not_run = sum(verdict.state == State.NOT_RUN for verdict in verdicts)
     missing = sum(map(len, comparison.only_in.values()))
@@ -114,6 +124,7 @@ def conclusion(comparison: Comparison, verdicts: list[Verdict]) -> str:
     parts += [f"{undecided} undecided"] if undecided else []
     parts += [f"{not_run} not run"] if not_run else []
     parts += [f"{missing} on one revision only"] if missing else []
+    parts += [f"{len(accuracy.ratios)} error ratios compared"] if accuracy.ratios else []
     confidence = f"all {len(verdicts)} intervals together hold with {(1 - FAMILY_ERROR) * 100:g} % confidence"
     basis = f"{comparison.n_rounds} rounds in {comparison.seconds:.0f} s, until {STOPPED[comparison.stopped]}"
     failures = [
@@ -121,6 +132,7 @@ def conclusion(comparison: Comparison, verdicts: list[Verdict]) -> str:
         for verdict in verdicts
         for side, why in verdict.workload.failures.items()
     ]
+    failures += [f"no error ratios of {side}: {why}" for side, why in accuracy.failures.items()]
     return "\n".join([f"{'; '.join(parts)}.", f"{basis}; {confidence}.", *failures])
 
 
@@ -157,6 +169,11 @@ def as_json(comparison: Comparison, verdicts: list[Verdict]) -> str:
         "stopped": comparison.stopped,
         "bad": [verdict.workload.name for verdict in verdicts if verdict.bad],
         "only_in": comparison.only_in,
+        "accuracy": {
+            "bad": [ratio.name for ratio in comparison.accuracy.bad],
+            "failures": comparison.accuracy.failures,
+            "ratios": {ratio.name: _extra(ratio) for ratio in comparison.accuracy.ratios},
+        },
         "workloads": [_row(verdict) for verdict in verdicts],
     }
     return json.dumps(report, indent=1, allow_nan=False) + "\n"
@@ -178,8 +195,12 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "pairs": workload.n_pairs,
         "log_ratios": workload.log_ratios,
         "seconds": dict(zip(SIDES, workload.seconds, strict=True)),
-        "extras": {
-            extra.name: {"base": extra.base, "head": extra.head, "state": str(extra.state)}
-            for extra in verdict.extras
-        },
+        "extras": {extra.name: _extra(extra) for extra in verdict.extras},
     }
+
+
+def _extra(extra: Extra) -> dict[str, Any]:
+    def number(value: float) -> float | str:
+        return value if math.isfinite(value) else str(value)
+
+    return {"base": number(extra.base), "head": number(extra.head), "state": str(extra.state)}

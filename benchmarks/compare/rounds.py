@@ -60,6 +60,7 @@ def run_round(
     rng: random.Random,
     visited: Callable[[str, Visit], None],
     seconds: float,
+    number: int = 0,
 ) -> None:
     """Visit every workload once, in random order.
 
@@ -74,11 +75,13 @@ def run_round(
         Told of each visit as soon as it is complete.
     seconds : float
         How long each workload is timed.
+    number : int
+        Of this round. Our suites check results in round 0 only.
     """
     cores = sorted(os.sched_getaffinity(0)) if suite.pinned and hasattr(os, "sched_getaffinity") else []
     order = rng.sample(list(workloads), len(workloads))
     with ExitStack() as stack:
-        workers = _start(environments, suite, stack, head_first=rng.random() < 0.5)
+        workers = _start(environments, suite, stack, rng.random() < 0.5, number)
         for worker in workers:
             worker.collected()
         for worker in workers:
@@ -95,11 +98,15 @@ def run_round(
 
 
 def _start(
-    environments: Sequence[Environment], suite: Suite, stack: ExitStack, head_first: bool = False
+    environments: Sequence[Environment],
+    suite: Suite,
+    stack: ExitStack,
+    head_first: bool = False,
+    number: int = 0,
 ) -> Workers:
     workers = {}
     for side in (1, 0) if head_first else (0, 1):
-        worker = Worker(environments[side], suite.package, suite.pytest_arguments, suite.folder)
+        worker = Worker(environments[side], suite.package, suite.pytest_arguments, suite.folder, number)
         workers[side] = stack.enter_context(worker)
     return workers[0], workers[1]
 

@@ -162,11 +162,15 @@ def _extras(workload: Workload, threshold: float) -> list[Extra]:
     found = []
     for name in sorted(base_side.keys() & head_side.keys()):
         base, head = (float(np.median(side[name])) for side in (base_side, head_side))
-        state = State.SAME
-        if abs(head - base) > EXTRAS[name]:
-            if head > base * (1 + threshold):
-                state = State.WORSE
-            elif head * (1 + threshold) < base:
-                state = State.FASTER
-        found.append(Extra(name, base, head, state))
+        found.append(compare_numbers(name, base, head, EXTRAS[name], threshold))
     return found
+
+
+def compare_numbers(name: str, base: float, head: float, difference: float, threshold: float) -> Extra:
+    """Two numbers without noise, smaller is better; what counts exceeds difference and threshold."""
+    state = State.SAME
+    if not head - base <= difference and not head <= base * (1 + threshold):  # nan is worse
+        state = State.WORSE
+    elif base - head > difference and head * (1 + threshold) < base:
+        state = State.FASTER
+    return Extra(name, base, head, state)

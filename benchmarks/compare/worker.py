@@ -1,8 +1,8 @@
 """One revision's process: runs the suite with a `benchmark` fixture that times bursts on command.
 
-Runs inside the environment of a revision as ``python -P worker.py FD DISTRIBUTION PYTEST_ARGUMENT...`` and
-imports nothing of this package. A benchmark stops inside ``benchmark(...)`` and obeys the socket FD, one JSON
-object a line, until it is told to go on; so all its fixtures stay alive while it is timed.
+Runs inside the environment of a revision as ``python -P worker.py FD DISTRIBUTION ROUND PYTEST_ARGUMENT...``
+and imports nothing of this package. A benchmark stops inside ``benchmark(...)`` and obeys the socket FD, one
+JSON object a line, until it is told to go on; so all its fixtures stay alive while it is timed.
 """
 
 import gc
@@ -58,8 +58,9 @@ class Timed(BenchmarkFixture):
 
     disabled = skipped = has_error = False
 
-    def __init__(self, channel, node):
+    def __init__(self, channel, node, first_round):
         self._channel = channel
+        self.first_round = first_round  # a suite may leave out of the others what is no time
         self.name = node.name
         self.fullname = node.nodeid
         callspec = getattr(node, "callspec", None)
@@ -120,8 +121,9 @@ class Timed(BenchmarkFixture):
 class Plugin:
     """Takes pytest's loop over the tests, and the outcome of each."""
 
-    def __init__(self, channel):
+    def __init__(self, channel, first_round):
         self.channel = channel
+        self.first_round = first_round
         self.timed = None
         self.failure = None
 
@@ -166,7 +168,7 @@ class Fixtures:
 
     @pytest.fixture
     def benchmark(self, request):
-        self._plugin.timed = Timed(self._plugin.channel, request.node)
+        self._plugin.timed = Timed(self._plugin.channel, request.node, self._plugin.first_round)
         return self._plugin.timed
 
 
@@ -187,7 +189,8 @@ def main():
     channel = Channel(int(sys.argv[1]))
     sys.dont_write_bytecode = True  # the suite's folder stays as it was
     import_installed(sys.argv[2])
-    sys.exit(pytest.main(sys.argv[3:], plugins=[Plugin(channel)]))
+    first_round = sys.argv[3] == "0"
+    sys.exit(pytest.main(sys.argv[4:], plugins=[Plugin(channel, first_round)]))
 
 
 if __name__ == "__main__":

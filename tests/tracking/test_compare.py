@@ -177,6 +177,35 @@ def test_dirty_tree(repository, tmp_path):
     assert row["seconds"]["head"][0] > 2 * row["seconds"]["base"][0]
 
 
+def with_parent(clone, *arguments):
+    """benchmarks.compare.parent in a clone of the repository."""
+    line = command(clone, *arguments, "-k", "total")
+    line[2] = "benchmarks.compare.parent"
+    return subprocess.run(line, cwd=clone.folder, env=environment(), capture_output=True, text=True)
+
+
+def test_parent(repository, tmp_path):
+    clone = TinyRepository.__new__(TinyRepository)
+    clone.folder = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--branch", "slow", str(repository.folder), str(clone.folder))
+    report = tmp_path / "r.json"
+    done = with_parent(clone, "--threshold", "100", "--json", str(report))
+    assert done.returncode == 1, done.stderr
+    found = json.loads(report.read_text())
+    assert found["base"]["commit"] == git(repository.folder, "rev-parse", "same")
+    assert found["bad"] == [NAME]
+
+
+def test_no_parent(repository, tmp_path):
+    clone = TinyRepository.__new__(TinyRepository)
+    clone.folder = tmp_path / "clone"
+    source = f"file://{repository.folder}"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", "--branch", "slow", source, str(clone.folder))
+    done = with_parent(clone)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("compare: no parent here")
+
+
 @pytest.mark.parametrize("arguments", [["--threshold", "-1"], ["--suite", "elsewhere"], ["--nonsense"]])
 def test_wrong_use(repository, arguments):
     done = compare(repository, "base", *arguments) if arguments[0] != "--suite" else elsewhere(repository)

@@ -71,6 +71,14 @@ def test_no_benchmark():
     raise RuntimeError("not a benchmark: must not run")
 """
 
+# error ratios for --accuracy
+ACCURACY = """
+import tiny_sums
+
+def measure():
+    return {"total": tiny_sums.ERROR_RATIO, "largest": 0.5}
+"""
+
 
 def git(folder: Path, *arguments: str) -> str:
     command = ["git", "-c", "user.name=t", "-c", "user.email=t@localhost", "-C", str(folder), *arguments]
@@ -88,6 +96,7 @@ class TinyRepository:
         self.write("pyproject.toml", PYPROJECT)
         self.write("backend.py", BACKEND)
         self.write("bench/test_sums.py", SUITE)
+        self.write("bench/accuracy.py", ACCURACY)
         self.package()
         self.commit("base")
 
