@@ -68,7 +68,14 @@ ROOMS = {
     ),
     "csrc/dispatch/cpu.c": Room(("dispatch/", "foveate/foveate.h"), C_STANDARD | POSIX | {"cpuid.h"}),
     "csrc/api": Room(
-        ("api/", "attention/", "dispatch/", "kernels/kernel_types.h", "kernels/kernels.def", "foveate/foveate.h"),
+        (
+            "api/",
+            "attention/",
+            "dispatch/",
+            "kernels/kernel_types.h",
+            "kernels/kernels.def",
+            "foveate/foveate.h",
+        ),
     ),
     "csrc/limits": Room(
         (
