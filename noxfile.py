@@ -1,6 +1,6 @@
 """Every check of the project. `nox` runs what CI runs; `nox -l` lists the sessions; `nox -s capi` runs one.
 
-tests/README.md says what each session needs and how long it takes.
+tests/README.md says what each session shows and needs.
 """
 
 import os

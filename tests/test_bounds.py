@@ -159,6 +159,14 @@ def test_alpha_above_two_is_only_hoelder_continuous(alpha, size):
         assert size / 100 < bound.max() < size
 
 
+@pytest.mark.parametrize("key_stats", ["sum", "max"])
+def test_key_stats_of_no_queries(key_stats):
+    _, key, value = problem()
+    bound = bounds(np.ones((2, 0, 16), np.float32), key, value, key_stats=key_stats).key_stats
+    assert bound.shape == (2, 33)
+    assert (bound <= 2.0**-125).all()
+
+
 def test_results_that_may_overflow_have_no_bound():
     query, key = np.full((1, 1), 300.0, np.float16), np.array([[300.0], [1.0]], np.float16)
     bound = bounds(query, key, key, score="dot", activation="identity")

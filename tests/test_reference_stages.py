@@ -140,6 +140,21 @@ def test_softmax1_against_50_digits(logits):
     np.testing.assert_allclose(result.lse, [lse], rtol=8 * EPS, atol=8 * EPS)
 
 
+def test_additive_with_more_batches_of_keys():
+    query, key = RNG.standard_normal((1, 3, 5)), RNG.standard_normal((4, 1, 7, 5))
+    logits = reference.scores(query, key, score="additive")
+    assert logits.shape == (4, 1, 3, 7)
+    for i in range(4):
+        np.testing.assert_array_equal(logits[i], reference.scores(query, key[i], score="additive"))
+
+
+def test_value_heads_that_do_not_divide_the_others():
+    with pytest.raises(ValueError, match=r"multiple of .* got 1 and 2"):
+        reference.combine(np.ones((1, 2, 3)), np.ones((2, 3, 4)))
+    with pytest.raises(ValueError, match=r"multiple of .* got 3 and 2"):
+        reference.scores(np.ones((3, 2, 4)), np.ones((2, 3, 4)))
+
+
 def projection_by_brute_force(x):
     """The point of the simplex nearest to x: the best of those of all supports."""
     best, nearest = math.inf, None

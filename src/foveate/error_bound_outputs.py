@@ -127,7 +127,7 @@ def key_stats_error(kind: str, problem: Problem, errors: WeightErrors, storing: 
     changes = np.where(errors.unclear[..., None], np.inf, changes)
     smallest = problem.kernel.smallest + COMPUTE_F64.smallest
     if kind == "max":
-        total = np.abs(np.max(weights, axis=-2)) if weights.shape[-2] else np.zeros(weights.shape[:-2])
+        total = np.abs(np.max(weights, axis=-2, initial=0.0 if weights.shape[-2] == 0 else -np.inf))
         return np.asarray(np.max(changes, axis=-2, initial=0.0) + storing.u_lse * total + smallest)
     n_rows = weights.shape[-2]
     sums = g(min(n_rows, LANES_ADDED), problem.kernel.u) + 2 * g(n_rows, U_64)

@@ -37,22 +37,41 @@ the reciprocal is off by 9/8 u at most::
 **sparsemax, entmax.** w = y^p, y = [z - tau]_+, z = (alpha - 1) x, p = 1 / (alpha - 1), tau such that the
 weights sum to 1. tau rises with every z_j, and by c if all rise by c. Keys without a weight before and after
 a change do not move it, so |d tau| <= m = max_C dz_j over the keys C that may have a weight: those with z_j +
-dz_j > tau - max dz, the maximum over all attended ones. So y is off by dy_j = dz_j + m + dt on C, and the
-weights of all other keys are exactly 0. dt is what the solvers, in float64 whatever the inputs, leave open::
+dz_j > tau - max dz, the maximum over all attended ones. So y is off by dz_j + m on C, and the weights of all
+other keys are exactly 0.
 
-    sparsemax  dt = 2 n g_(n+2)                      n attended keys: Michelot's mean of the support, whose
-                                                     sum is off by g_(n+2) of at most n, ends within n of that
-    otherwise  dt = (g_n + (p + 4) u) / p + 2 u n^(1/max(p, 1)) + 8 u
-                                                     the sum of powers, off by g_n + (p + 4) u, has slope p or
-                                                     more where it is 1, and the steps end at 2 u of t
+The solvers work in float64 whatever the inputs. Sparsemax leaves dt open in tau: of n attended keys, the mean
+of Michelot's support, whose sum is off by g_(n+2) of at most n, ends within n of that. Entmax leaves e open
+in the sum of the weights, and no weight is off by more, for all of them move the same way with tau::
 
-For p >= 1, |y'^p - y^p| <= p dy (y + dy)^(p-1). For p < 1 (alpha > 2) it is dy^p, no more than Hoelder
-continuous where y = 0, and p dy (y - dy)^(p-1) where y > dy, the smaller of the two. With D_j(dy) for either,
-the sum of the powers that is divided by is off by F = sum_C D_j(dt), so::
+    sparsemax  dt = 2 n g_(n+2)
+    alpha < 2  e = g_n + (8 log n + 3 N + 8) u      N = p (n^(1/p) - 1), about log n where p is large
+               dt = e / p                           the slope, p sum y^(p-1), is p or more where the sum is 1
+    alpha > 2  e = g_n + (8 log n + 16) u           dt = 0
 
-    dw_j = D_j(dy_j) + w_j (F + g_n + (p + 4) u_64 + u)
+alpha < 2: the unknown is t = tau - max z + 1, and y = 1 + (z - max z - t). The bracket rounds by u of itself,
+which is p (1 - y) y^(p-1) u in a weight and N u in all of them. p log1p(y - 1) = log w is off by 8 u of
+itself, and sum w |log w| <= log n. The steps end within 2 u t of the root, where t <= 1 - n^(-1/p): 2 N u.
 
-u: the weight's conversion to the compute type. A logit rounds twice more in float64, u_64 X_j each.
+alpha > 2: the unknown is the weight u_k of the last key of the support; w_i^(1/p) = z_i - z_k + u_k^(1/p). A
+relative error of a difference is p < 1 times that in the weight, 10 u with the powers, whose exponents bring
+u |log w|. The slope of the sum is no more than the number of keys, all with weights of u_k or more, so a step
+of u of u_k is at most u of the sum. A key that roundings take into the support, or leave out, has a weight
+below e.
+
+Every weight has a rounding of its own besides::
+
+    o_j = (8 |log w_j| + 10) u w_j + [p > 1] p (1 - y_j) y_j^(p-1) u          5 u w_j for sparsemax
+
+For p >= 1, |y'^p - y^p| <= p dy (y + dy)^(p-1). For p < 1 it is dy^p, no more than Hoelder continuous where
+y = 0, and p dy (y - dy)^(p-1) where y > dy, the smaller of the two. With D_j(dy) for either, dy_j = dz_j + m
++ dt on C, and F for what the sum that is divided by is off by::
+
+    p >= 1  F = sum_C (D_j(dt) + o_j)    dw_j = D_j(dy_j) + o_j + w_j (F + g_n + 2 u_64 + u)
+    p < 1   F = e + sum_C o_j            dw_j = D_j(dy_j) + e + o_j + w_j (F + g_n + 2 u_64 + u)
+
+u: the weight's conversion to the compute type. A logit rounds twice more in float64, u_64 X_j each. Logits
+that differ by less than the smallest normal number may count as equal.
 
 **topk.** Softmax in float64 over the k largest: 2 max dx_j over those, and softmax's own terms in float64.
 Which keys are selected is not continuous in the logits: where a selected x_i - dx_i <= x_j + dx_j of one that
@@ -232,31 +251,54 @@ def _entmax(problem: Problem, alpha: float) -> F64:
     largest = np.max(z, axis=-1, keepdims=True, initial=-np.inf)
     tau = largest - np.max(weights, axis=-1, keepdims=True, initial=0.0) ** (1.0 / p)
     n = np.maximum(np.sum(problem.attended, axis=-1, keepdims=True), 1).astype(np.float64)
-    solver = _solver_error(n, p)
+    in_sum = _left_open(n, p)
+    solver = 2 * (2 * n * g_of(n + 2, U_64)) if p == 1.0 else in_sum / p
     every = np.max(error, axis=-1, keepdims=True, initial=0.0)
-    candidates = problem.attended & (z - tau + error + every + 2 * solver >= 0.0)
+    candidates = problem.attended & (z - tau + error + every + 2 * solver + 8 * U_64 >= 0.0)
     shift = np.max(np.where(candidates, error, 0.0), axis=-1, keepdims=True, initial=0.0)
-    y = weights ** (1.0 / p)
-    around = error + shift + solver
-    moved = np.where(candidates, power_error(y, p, np.zeros(()), around), 0.0)
-    left_open = np.where(candidates, power_error(y, p, around, np.broadcast_to(solver, y.shape)), 0.0)
-    in_double = g_of(n, U_64) + 2 * (p + 4) * U_64
-    common = np.sum(left_open, axis=-1, keepdims=True) + in_double + problem.kernel.u
-    result = moved + (weights + moved) * common
+    own = 2 * np.where(candidates, _own_rounding(weights, p), 0.0)
+    if p < 1.0:
+        moved = power_error(weights ** (1.0 / p), p, np.zeros(()), error + shift) + in_sum
+        left_open = in_sum
+    else:
+        around = error + shift + solver
+        moved = p * around * _power_beside(weights, p, around)
+        each = p * solver * _power_beside(weights, p, around + solver)
+        left_open = np.sum(np.where(candidates, each, 0.0), axis=-1, keepdims=True)
+    common = left_open + np.sum(own, axis=-1, keepdims=True) + g_of(n, U_64) + 2 * U_64 + problem.kernel.u
+    result = moved + own + (weights + moved) * common
     return np.where(np.isnan(weights), np.nan, np.where(candidates, result, 0.0))
+
+
+def _left_open(n: F64, p: float) -> F64:
+    """e, of kernel and oracle."""
+    steps = 3 * p * np.expm1(np.log(n) / p) if p > 1.0 else 8.0
+    return np.asarray(2 * (g_of(n, U_64) + (8 * np.log(n) + steps + 8) * U_64))
+
+
+def _own_rounding(weights: F64, p: float) -> F64:
+    """o_j."""
+    if p == 1.0:
+        return 5 * U_64 * weights
+    logs = np.log(np.where(weights > 0.0, weights, 1.0))
+    own = (10 - 8 * logs) * weights
+    if p > 1.0:
+        own = own - p * np.expm1(logs / p) * _power_beside(weights, p, np.zeros(()))
+    return np.asarray(U_64 * own)
+
+
+def _power_beside(weights: F64, p: float, around: F64) -> F64:
+    """(w^(1/p) + around)^(p-1), p >= 1: of logarithms, for w^(1/p) is no more than 1 - u where p is large."""
+    positive = weights > 0.0
+    logs = np.log(np.where(positive, weights, 1.0)) / p
+    return np.where(
+        positive, np.exp((p - 1.0) * (logs + np.log1p(around * np.exp(-logs)))), around ** (p - 1.0)
+    )
 
 
 def g_of(n: F64, u: float) -> F64:
     """g_n of an array."""
     return np.asarray(n * u / (1.0 - n * u))
-
-
-def _solver_error(n: F64, p: float) -> F64:
-    """dt, of kernel and oracle."""
-    if p == 1.0:
-        return 2 * (2 * n * g_of(n + 2, U_64))
-    steps = 2 * U_64 * n ** (1.0 / max(p, 1.0)) + 8 * U_64
-    return np.asarray(2 * ((g_of(n, U_64) + (p + 4) * U_64) / p + steps))
 
 
 def unclear_order(values: F64, errors: F64, joins: Bools, negligible: Bools, k: int) -> tuple[Bools, Bools]:

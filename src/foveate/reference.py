@@ -75,6 +75,8 @@ def _heads_first(array: npt.ArrayLike, layout: str) -> Array:
 def _repeat_heads(array: Array, n_q_heads: int) -> Array:
     """Head h of the result is head h // group_size of ``array``."""
     n_kv_heads = array.shape[-3]
+    if n_kv_heads and n_q_heads % n_kv_heads:
+        raise ValueError(f"query heads must be a multiple of key heads, got {n_q_heads} and {n_kv_heads}")
     return np.repeat(array, n_q_heads // n_kv_heads if n_kv_heads else 1, axis=-3)
 
 

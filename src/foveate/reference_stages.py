@@ -52,7 +52,8 @@ def _additive(query: Array, key: Array, stage: Additive) -> Array:
     a = query if w_q is None else query @ w_q
     b = key if w_k is None else key @ w_k
     weights = np.ones(a.shape[-1]) if v is None else v if v.ndim == 1 else v[:, None, :]
-    logits = np.empty((*a.shape[:-1], b.shape[-2]))
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    logits = np.empty((*batch, a.shape[-2], b.shape[-2]))
     for i in range(a.shape[-2]):
         logits[..., i, :] = np.sum(weights * np.tanh(a[..., i, None, :] + b), axis=-1)
     return logits
@@ -114,14 +115,15 @@ def _relu(logits: Array) -> Array:
     return np.maximum(logits, 0.0)
 
 
-def _sparse(weights_of: Callable[[Array], Array], logits: Array) -> Array:
+def _sparse(weights_of: Callable[[Array], Array], logits: Array, *, from_max: bool = True) -> Array:
     """Weights of rows whose maximum is moved to 0, which changes none of them: differences are what counts.
 
     A row with an attended NaN or +inf is NaN in all its attended weights.
     """
     attended, row_max = ~np.isneginf(logits), _row_max(logits)
     regular = np.isfinite(row_max)
-    weights = weights_of(np.where(regular, logits - np.where(regular, row_max, 0.0), 0.0))
+    moved = logits - np.where(regular, row_max, 0.0) if from_max else logits
+    weights = weights_of(np.where(regular, moved, 0.0))
     return np.where(attended, np.where(regular, weights, np.nan), 0.0)
 
 
@@ -158,26 +160,72 @@ def _entmax15(z: Array) -> Array:
     return _sum_to_one(np.where(half > -1.0, np.maximum(half - tau, 0.0), 0.0) ** 2)
 
 
-def _entmax(z: Array, alpha: float) -> Array:
-    """max((alpha - 1) z - tau, 0)**(1 / (alpha - 1)): tau by bisection until no number lies between [10].
+def _entmax_convex(z: Array, alpha: float) -> Array:
+    """max((alpha - 1) z - tau, 0)**(1 / (alpha - 1)), alpha <= 2: tau + 1 by bisection [10].
 
-    tau lies between -1 and -n**(1 - alpha). Below alpha = 2 the unknown is tau + 1 instead, small like z.
+    tau lies between -1 and -n**(1 - alpha); tau + 1 is small near alpha = 1, like z.
     """
     n, z = max(z.shape[-1], 1), (alpha - 1.0) * z
-    near_one = alpha < 2.0
-    log_of, least = (np.log1p, -1.0) if near_one else (np.log, 0.0)
-    low = np.full((*z.shape[:-1], 1), 0.0 if near_one else -1.0)
-    high = np.full_like(low, -np.expm1((1.0 - alpha) * np.log(n)) if near_one else -(n ** (1.0 - alpha)))
+    low = np.zeros((*z.shape[:-1], 1))
+    high = np.full_like(low, -np.expm1((1.0 - alpha) * np.log(n)))
+    root = _bisection(lambda t: np.exp(np.log1p(np.maximum(z - t, -1.0)) / (alpha - 1.0)), high, low)
+    return _sum_to_one(root)
 
-    def weights(threshold: Array) -> Array:
-        return np.asarray(np.exp(log_of(np.maximum(z - threshold, least)) / (alpha - 1.0)))
 
+def _entmax_concave(x: Array, alpha: float) -> Array:
+    """The same for alpha > 2, whose smallest weights y**(1 / (alpha - 1)) have a y far below an ulp of tau.
+
+    The unknown is u, the weight of the last logit of the support. With c what the weights were if tau were
+    there, w = (u**(alpha - 1) + c**(alpha - 1))**(1 / (alpha - 1)). The logits are not moved: their smallest
+    differences count.
+    """
+    if x.shape[-1] == 0:
+        return x
+    last = _last_of_support(x, alpha)
+    support = x >= last
+    c = _powers_above(x, last, alpha)
+
+    def weights(u: Array) -> Array:
+        large, small = np.maximum(c, u), np.minimum(c, u)
+        ratio = np.divide(small, large, out=np.zeros_like(c), where=large > 0.0) ** (alpha - 1.0)
+        return np.where(support, large * (1.0 + ratio) ** (1.0 / (alpha - 1.0)), 0.0)
+
+    return _sum_to_one(_bisection(weights, np.zeros_like(last), np.ones_like(last)))
+
+
+def _powers_above(x: Array, v: Array, alpha: float) -> Array:
+    above = np.where(x > v, (alpha - 1.0) * (x - v), 0.0)
+    return np.asarray(above ** (1.0 / (alpha - 1.0)))
+
+
+def _last_of_support(x: Array, alpha: float) -> Array:
+    """The smallest of each row with a weight: those above add up to less than 1 if it were the threshold."""
+    largest = -np.sort(-x, axis=-1)
+    inside = np.zeros((*x.shape[:-1], 1), np.intp)
+    outside = np.full_like(inside, x.shape[-1])
+    while np.any(outside - inside > 1):
+        middle = (inside + outside) // 2
+        v = np.take_along_axis(largest, middle, axis=-1)
+        joins = np.sum(_powers_above(x, v, alpha), axis=-1, keepdims=True) < 1.0
+        joins = joins & ~np.isneginf(v)
+        inside, outside = np.where(joins, middle, inside), np.where(joins, outside, middle)
+    return np.asarray(np.take_along_axis(largest, inside, axis=-1))
+
+
+def _bisection(weights: Callable[[Array], Array], less: Array, more: Array) -> Array:
+    """The weights that sum to 1: their unknown lies between one that gives less and one that gives more."""
     while True:
-        middle = (low + high) / 2.0
-        if np.all((middle == low) | (middle == high)):
-            return _sum_to_one(weights(low))
+        middle = (less + more) / 2.0
+        if np.all((middle == less) | (middle == more)):
+            return weights(more)
         enough = np.sum(weights(middle), axis=-1, keepdims=True) >= 1.0
-        low, high = np.where(enough, middle, low), np.where(enough, high, middle)
+        more, less = np.where(enough, middle, more), np.where(enough, less, middle)
+
+
+def _entmax(logits: Array, alpha: float) -> Array:
+    if alpha <= 2.0:
+        return _sparse(lambda z: _entmax_convex(z, alpha), logits)
+    return _sparse(lambda x: _entmax_concave(x, alpha), logits, from_max=False)
 
 
 def _ranks(values: Array) -> npt.NDArray[np.int64]:
@@ -247,7 +295,7 @@ ACTIVATIONS: dict[str, Callable[[Array, Any], Array]] = {
     "identity": _elementwise(lambda logits: logits),
     "sparsemax": lambda logits, stage: _sparse(_sparsemax, logits),
     "entmax15": lambda logits, stage: _sparse(_entmax15, logits),
-    "entmax": lambda logits, stage: _sparse(lambda z: _entmax(z, stage.alpha), logits),
+    "entmax": lambda logits, stage: _entmax(logits, stage.alpha),
     "topk": _topk,
 }
 #: Activations with a log-sum-exp: name -> (logits) -> lse.

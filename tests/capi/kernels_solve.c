@@ -43,7 +43,7 @@ static void test_one(suite *suite, int index, double alpha, int repeat)
     double spread = ((const double[]){0.001, 0.5, 3, 30})[random_below(random, 4)], factor = is_softmax ? 0 : 1 / (alpha - 1);
     guarded memory = guarded_new((size_t)n * sizeof(double), sizeof(double), repeat % 2);
     double *x = (double *)memory.data, *before = malloc((size_t)n * sizeof *before);
-    wide *w = malloc((size_t)n * sizeof *w), *error = malloc((size_t)n * sizeof *error), sum = 0, reach, shift;
+    wide *w = malloc((size_t)n * sizeof *w), *error = malloc((size_t)n * sizeof *error), sum = 0, reach;
     if (repeat % 3 && !is_softmax && spread > factor) spread = factor; /* many within reach of each other */
     fill(suite, x, n, kind, spread);
     memcpy(before, x, (size_t)n * sizeof *x);
@@ -55,8 +55,7 @@ static void test_one(suite *suite, int index, double alpha, int repeat)
     if (is_softmax) expect_softmax(before, n, w, error);
     else {
         for (int64_t i = 0; i < n; i++) w[i] = (wide)before[i];
-        shift = sparse_threshold_error(w, n, (wide)alpha);
-        sparse_weights(w, n, (wide)alpha, shift, error);
+        sparse_weights(w, n, (wide)alpha, 0, error);
     }
     for (int64_t i = 0; i < n && !check_failed(); i++) {
         /* pow is 1 ulp off, its exponent 2 u, which is 2 u w |log w| <= u; the sum of the weights n u, the quotient 1 */
@@ -76,14 +75,16 @@ static void test_one(suite *suite, int index, double alpha, int repeat)
 
 void test_solvers(suite *suite)
 {
-    static const double alphas[] = {1.1, 1.3, 1.5, 2, 3, 1.01, 5};
+    /* 17: with all kinds, sides and spreads in turn */
+    static const double alphas[] = {1.1,    1.3,    1.5,         2, 3,  1.01, 5,  1 + 0x1p-52, 1 + 1e-9,
+                                    1.0001, 1.9999, 2 + 0x1p-51, 8, 10, 20,   50, 1000};
     for (int index = 0; index < FOV_N_ACTIVATIONS; index++) {
         if (!suite->kernels->activation[index].solve) continue;
         const char *name = fov_activation_name(index);
         int any = strcmp(name, "entmax") == 0, half = strcmp(name, "entmax15") == 0;
         check_begin("%s %s solve %s", suite->isa->name, dtype_name(suite->real), name);
         check(any || half || strcmp(name, "sparsemax") == 0 || strcmp(name, "topk") == 0, "no oracle for it");
-        for (int repeat = 0; repeat < (any ? 210 : 80); repeat++)
-            test_one(suite, index, any ? alphas[repeat % 7] : half ? 1.5 : 2, repeat);
+        for (int repeat = 0; repeat < (any ? 340 : 80); repeat++)
+            test_one(suite, index, any ? alphas[repeat % 17] : half ? 1.5 : 2, repeat);
     }
 }

@@ -29,7 +29,7 @@ static int spread_nan(const problem *call, row *row)
     return found;
 }
 
-/* Every logit is off by up to ds, then so is the threshold: twice (alpha - 1) ds; the solver; a weight that rounds to a real. */
+/* Every logit is off by up to ds, then so is the threshold: twice (alpha - 1) ds; a weight that rounds to a real. */
 void oracle_entmax(const problem *call, const rounding *c, wide alpha, row *row)
 {
     const int64_t n_keys = call->args.kv_len;
@@ -39,8 +39,7 @@ void oracle_entmax(const problem *call, const rounding *c, wide alpha, row *row)
     for (int64_t j = 0; j < n_keys; j++)
         if (row->attended[j]) w[n++] = row->logits[j];
     if (n > 0 && !is_nan) {
-        wide shift = 2 * (alpha - 1) * oracle_largest_error(call, row) + sparse_threshold_error(w, n, alpha);
-        sparse_weights(w, n, alpha, shift, errors);
+        sparse_weights(w, n, alpha, 2 * (alpha - 1) * oracle_largest_error(call, row), errors);
         for (int64_t j = 0; j < n_keys; j++) {
             if (!row->attended[j]) continue;
             row->weights[j] = w[at];

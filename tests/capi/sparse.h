@@ -4,14 +4,8 @@
 
 #include "tensor.h"
 
-/* The threshold of entmax over n finite logits: sum [d_i - tau]_+^(1 / (alpha - 1)) = 1, d_i = (alpha - 1) (x_i - max). */
-wide sparse_threshold(const wide *x, int64_t n, wide alpha);
-
-/* x -> weights in place. error[i]: how far a weight may be off when every d_i - tau is off by up to `shift` and the weights are
- * then divided by their sum. Returns the number of weights that may be zero or not. */
-int64_t sparse_weights(wide *x, int64_t n, wide alpha, wide shift, wide *error);
-
-/* Of the threshold that a solver finds in doubles, in units of d. */
-wide sparse_threshold_error(const wide *x, int64_t n, wide alpha);
+/* x -> weights in place: w_i = [d_i - tau]_+^(1 / (alpha - 1)), d_i = (alpha - 1) x_i, tau such that they sum to 1. error[i]: how far
+ * a weight may be off when every d_i - tau is off by up to `shift` and a solver works in doubles. */
+void sparse_weights(wide *x, int64_t n, wide alpha, wide shift, wide *error);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * entmax: w = [(alpha - 1) x - tau]_+^(1 / (alpha - 1)), tau such that they sum to 1; sparsemax is alpha = 2. With d = (alpha - 1)
  * (x - max) <= 0 the threshold t = tau - max lies in [-1, 0), so neither loses digits to the size of the logits. The sum falls with
- * t and is convex for alpha <= 2: Newton from t = -1 rises to the root and stops where it no longer rises. reference.py:
- * ACTIVATIONS["entmax"]. */
+ * t and is convex for alpha <= 2: Newton from t = -1 rises to the root and stops where it no longer rises. Entmax takes another unknown
+ * where t has too few digits: t + 1 near alpha = 1, the smallest weight above 2. reference_stages.py. */
 #define FOV_SOLVER(name) FOV_PASTE(solve_##name, f64, FOV_ISA_NAME)
 
 static double FOV_SOLVER(reach_sparsemax)(double alpha)
@@ -96,29 +96,104 @@ static void FOV_SOLVER(entmax15)(double *x, int64_t n, double alpha)
     FOV_SOLVER(normalise)(x, n);
 }
 
-/* Any alpha: Newton kept inside a bracket, which is halved where a step leaves it (alpha > 2 is not convex). */
-static void FOV_SOLVER(entmax)(double *x, int64_t n, double alpha)
+/* alpha <= 2: the unknown is t + 1, which is small where alpha is near 1, like d. */
+static void FOV_SOLVER(entmax_convex)(double *x, int64_t n, double alpha)
 {
     const double power = 1 / (alpha - 1);
     FOV_SOLVER(below_max)(x, n, alpha - 1);
-    double low = -1, high = 0, t = -1;
-    while (high - low > 0x1p-53) {
+    double t = 0;
+    for (;;) {
+        double sum = 0, slope = 0;
+        for (int64_t i = 0; i < n; i++) {
+            double below = x[i] - t; /* of 1; exact to its last digit, and so is log1p */
+            if (!(below > -1)) continue;
+            double w = exp(power * log1p(below));
+            sum += w;
+            slope += power * w / (1 + below);
+        }
+        double next = t + (sum - 1) / slope;
+        int rises = next > t;
+        t = next > 0 ? next : 0; /* the last step may lead back: from above the root it is just as good */
+        if (!rises) break;
+    }
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] - t > -1 ? exp(power * log1p(x[i] - t)) : 0;
+    FOV_SOLVER(normalise)(x, n);
+}
+
+/* The weights above v add up to 1 or more if v is the threshold: it is v or higher. */
+static int FOV_SOLVER(fills)(const double *x, int64_t n, double factor, double v)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n && sum < 1; i++)
+        if (x[i] > v) sum += pow(factor * (x[i] - v), 1 / factor);
+    return sum >= 1;
+}
+
+/* The smallest logit with a weight. The logits between what is outside and what is inside are halved; each test decides one or more. */
+static double FOV_SOLVER(last_of_support)(const double *x, int64_t n, double factor)
+{
+    double inside = x[0], outside = -INFINITY;
+    for (int64_t i = 1; i < n; i++) inside = x[i] > inside ? x[i] : inside;
+    for (int64_t i = 0; i < n; i++)
+        if (factor * (inside - x[i]) >= 1 && x[i] > outside) outside = x[i];
+    for (;;) {
+        double low = INFINITY, high = -INFINITY, last = INFINITY;
+        for (int64_t i = 0; i < n; i++) {
+            if (x[i] >= inside) last = x[i] < last ? x[i] : last;
+            else if (x[i] > outside) {
+                low = x[i] < low ? x[i] : low;
+                high = x[i] > high ? x[i] : high;
+            }
+        }
+        if (low > high) return last;
+        double v = low + (high - low) / 2;
+        if (FOV_SOLVER(fills)(x, n, factor, v)) outside = v;
+        else inside = v;
+    }
+}
+
+/* (u^factor + c^factor)^(1 / factor), u > 0, without a power that underflows; its derivative by u. */
+FOV_INLINE double FOV_SOLVER(raised)(double c, double u, double factor, double *rise)
+{
+    double large = c > u ? c : u, small = c > u ? u : c, ratio = pow(small / large, factor);
+    double w = large * pow(1 + ratio, 1 / factor);
+    *rise = (c > u ? ratio : 1) / (1 + ratio) * w / u;
+    return w;
+}
+
+/* alpha > 2: powers below 1 make a weight of a distance to the threshold far below its last digit (2^-53 has 0.48 at alpha 51), so
+ * the unknown is u, the weight of the last logit of the support. c is what a weight were with the threshold there; it is w =
+ * (u^(alpha - 1) + c^(alpha - 1))^(1 / (alpha - 1)), a norm of (u, c): convex, it rises with u by 1 at most, and the last one by 1.
+ * The sum is 1 or more at 1 / (how many): Newton falls from there. */
+static void FOV_SOLVER(entmax_concave)(double *x, int64_t n, double alpha)
+{
+    const double factor = alpha - 1, last = FOV_SOLVER(last_of_support)(x, n, factor);
+    double count = 0, rise;
+    for (int64_t i = 0; i < n; i++) {
+        count += x[i] >= last;
+        x[i] = x[i] >= last ? pow(factor * (x[i] - last), 1 / factor) : -1;
+    }
+    double u = 1 / count;
+    for (;;) {
         double sum = 0, slope = 0;
         for (int64_t i = 0; i < n; i++)
-            if (x[i] > t) {
-                double w = pow(x[i] - t, power);
-                sum += w;
-                slope += power * w / (x[i] - t);
+            if (x[i] >= 0) {
+                sum += FOV_SOLVER(raised)(x[i], u, factor, &rise);
+                slope += rise;
             }
-        if (sum >= 1) low = t;
-        else high = t;
-        double next = t + (sum - 1) / slope;
-        if (!(next > low && next < high)) next = low + (high - low) / 2;
-        if (next == t || next == low || next == high) break;
-        t = next;
+        double next = u - (sum - 1) / slope;
+        int falls = next < u;
+        u = next > DBL_MIN ? next : DBL_MIN;
+        if (!falls || u == DBL_MIN) break;
     }
-    for (int64_t i = 0; i < n; i++) x[i] = x[i] > t ? pow(x[i] - t, power) : 0;
+    for (int64_t i = 0; i < n; i++) x[i] = x[i] >= 0 ? FOV_SOLVER(raised)(x[i], u, factor, &rise) : 0;
     FOV_SOLVER(normalise)(x, n);
+}
+
+static void FOV_SOLVER(entmax)(double *x, int64_t n, double alpha)
+{
+    if (alpha <= 2) FOV_SOLVER(entmax_convex)(x, n, alpha);
+    else FOV_SOLVER(entmax_concave)(x, n, alpha);
 }
 
 /* softmax over the whole list */
