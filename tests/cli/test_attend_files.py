@@ -12,6 +12,7 @@ import pytest
 
 from foveate import reference
 from foveate.error_bound import bounds, worst_ratio
+from support.interrupts import heed_interrupts
 
 SHAPE = (1, 2, 5, 4)
 
@@ -182,7 +183,8 @@ def test_full_disk_is_an_error(folder):
 def test_interrupt_removes_the_temporary_file(folder):
     np.save(folder / "big.npy", np.ones((65536, 32), np.float32))  # 550 GFLOP: seconds anywhere
     command = [sys.executable, "-m", "foveate", "attend", *["big.npy"] * 3, "-o", "out.npy"]
-    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, preexec_fn=heed_interrupts, **pipes)
     deadline = time.monotonic() + 30
     while not any(name.endswith(".tmp") for name in names(folder)):
         assert time.monotonic() < deadline
