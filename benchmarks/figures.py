@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.shapes import Shape
+from foveate.cli.bench_measure import least_seconds
 from foveate.limits import Limits
 
-LEVELS = ("l1", "l2", "l3")
+MEMORY = ("read_l1", "read_l2", "read_l3", "read_dram")
 
 
 class Sized(Protocol):
@@ -51,26 +52,6 @@ def attended_work(shape: Shape, options: Mapping[str, Any]) -> Work:
     )
 
 
-def least_seconds(work: Sized, limits: Limits) -> dict[str, float]:
-    """How long the work takes at each limit that applies; the longest is what the machine could reach.
-
-    Multiply-adds on the instruction set in use, and each byte once from the smallest level of memory that
-    holds all of them (L1 and L2 are each thread's own). A limit that could not be measured is left out.
-    """
-    found = {}
-    fma = "fma_f64" if work.dtype == "float64" else "fma_f32"
-    if work.flops and (peak := limits.best(fma)) is not None:
-        found[fma] = work.flops / peak * 1e-9
-    for level in (*LEVELS, "dram"):
-        bandwidth = limits.best(f"read_{level}")
-        n_threads = 1 if level == "l3" else limits.threads
-        holds = level == "dram" or work.n_bytes <= limits.cache_bytes.get(level, 0) * n_threads
-        if holds and bandwidth is not None:
-            found[f"read_{level}"] = work.n_bytes / bandwidth * 1e-9
-            break
-    return found
-
-
 def figures(work: Sized, seconds: float, limits: Limits) -> dict[str, float | str]:
     """What goes into extra_info beside the time.
 
@@ -91,7 +72,9 @@ def figures(work: Sized, seconds: float, limits: Limits) -> dict[str, float | st
     rates: dict[str, float | str] = {"gb_per_s": work.n_bytes / seconds * 1e-9}
     if work.flops:
         rates["gflops"] = work.flops / seconds * 1e-9
-    least = least_seconds(work, limits)
+    names = "fma_f64" if work.dtype == "float64" else "fma_f32", *MEMORY
+    peaks = {name: limits.best(name) for name in names if work.flops or name in MEMORY}
+    least = least_seconds(work.flops, work.n_bytes, peaks, limits.cache_bytes, limits.threads)
     if least:
         name = max(least, key=least.__getitem__)
         rates |= {"limit": name, "share_of_limit": least[name] / seconds}

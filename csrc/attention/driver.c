@@ -58,6 +58,8 @@ static void start_blocks(fov_task *t, int64_t row, int64_t end)
         fov_query_block *q = &t->blocks[t->n_blocks++];
         int64_t left = end - row;
         q->row = row;
+        q->position = p->group_size == 1 ? row : row / p->group_size;
+        q->head = row - q->position * p->group_size;
         q->block.n_rows = (int)(left < p->max_rows ? left : p->max_rows);
         q->block.key_lanes = p->key_lanes;
         q->block.n_lanes = p->max_lanes;

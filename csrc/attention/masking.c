@@ -1,7 +1,5 @@
 /* Who attends whom, as bits: causal, window and lengths are one range of keys per row, a bool mask is ANDed onto it.
  * One word per lane and 32 steps of the tile; a tile without any set bit is dead and never computed. */
-#include <string.h>
-
 #include "attention/task.h"
 
 static int64_t clamp(int64_t x, int64_t low, int64_t high) { return x < low ? low : x > high ? high : x; }
@@ -18,7 +16,7 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
     const fov_attention_args *a = t->plan->args;
     q->first_key = t->kv_length;
     q->last_key = 0;
-    int64_t group = t->plan->group_size, row = group == 1 ? q->row : q->row / group, head = q->row - row * group;
+    int64_t group = t->plan->group_size, row = q->position, head = q->head;
     for (int i = 0; i < q->block.n_rows; i++, head + 1 == group ? (head = 0, row++) : head++) {
         int64_t position = shifted(row, t->q_offset), first = 0, last = t->kv_length;
         if (a->window_left != FOV_OPEN) first = clamp(shifted(position, -a->window_left), 0, t->kv_length);
@@ -57,16 +55,6 @@ static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, i
         int low = steps_before(first, j, key_lanes), high = steps_before(last, j, key_lanes);
         for (int w = 0; w < n_words; w++) bits[w * n_lanes + j] = range_bits(low - 32 * w, high - 32 * w);
     }
-}
-
-/* Those of the row before, once more. */
-static void copy_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes)
-{
-    for (int w = 0; w < n_words; w++, bits += n_lanes)
-        if (key_lanes >= 4)
-            for (int j = 0; j < key_lanes; j += 4) memcpy(bits + j, bits + j - key_lanes, 4 * sizeof *bits);
-        else
-            for (int j = 0; j < key_lanes; j++) bits[j] = bits[j - key_lanes];
 }
 
 static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
@@ -111,7 +99,9 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
         }
         any |= first < last;
         if (first != before_first || last != before_last) row_words(bits, n_lanes, n_words, key_lanes, first, last);
-        else copy_words(bits, n_lanes, n_words, key_lanes);
+        else /* the range of the row before: its bits */
+            for (int w = 0; w < n_words; w++)
+                for (int j = 0; j < key_lanes; j++) bits[w * n_lanes + j] = bits[w * n_lanes + j - key_lanes];
         before_first = first, before_last = last;
     }
     if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;

@@ -25,8 +25,8 @@ static void write_products(fov_task *t, fov_query_block *q, int64_t key)
 static void add_totals(fov_task *t, fov_query_block *q, int64_t key)
 {
     const fov_plan *p = t->plan;
-    p->kernels->modify.totals(&q->block, (int)(q->row % p->group_size), (int)p->group_size,
-                              p->args->key_stats_kind == FOV_KEY_STATS_MAX, t->totals + key, p->args->kv_len);
+    p->kernels->modify.totals(&q->block, (int)q->head, (int)p->group_size, p->args->key_stats_kind == FOV_KEY_STATS_MAX,
+                              t->totals + key, p->args->kv_len);
 }
 
 void fov_run_second_pass(fov_task *t, fov_query_block *q)

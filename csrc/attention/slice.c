@@ -55,7 +55,7 @@ void fov_task_slice(fov_task *t, int64_t slice)
 /* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to the lanes of the block. */
 void fov_row_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, const char **rows)
 {
-    int64_t group = t->plan->group_size, position = group == 1 ? q->row : q->row / group, head = q->row - position * group;
+    int64_t group = t->plan->group_size, position = q->position, head = q->head;
     for (int i = 0; i < q->block.n_lanes / q->block.key_lanes; i++) {
         rows[i] = i < q->block.n_rows ? base + position * array->row_bytes + head * array->head_bytes : NULL;
         if (++head == group) head = 0, position++;

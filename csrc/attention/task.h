@@ -8,7 +8,7 @@
 typedef struct fov_query_block {
     fov_block block;
     fov_lists lists;
-    int64_t row; /* the first */
+    int64_t row, position, head; /* the first; the query that it is, and its head in the group */
     /* keys first <= j < last may be attended by a row: causal, window, length */
     int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES];
     int64_t first_key, last_key;                       /* the union over the rows */

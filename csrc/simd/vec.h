@@ -18,7 +18,7 @@
  *   m_or any m_bits                any lane set; bit i of m_bits is lane i
  *   bits(words, bit)               mask of the lanes whose uint32 word has that bit set; words holds LANES words
  *   hsum                           sum of the lanes
- *   swap(v, step)                  lane i of the result is lane i xor step; step a constant power of two below LANES
+ *   swap(v, step)                  lane i of the result is lane i xor step; step a power of two below LANES
  *   sums(v)                        vector whose lane i is the sum of the lanes of v[i], for LANES vectors
  *   transpose(rows)                LANES x LANES, in place
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even

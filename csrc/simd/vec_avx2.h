@@ -66,7 +66,7 @@ FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
     __m256i one = _mm256_set1_epi32((int)(1u << bit));
     return _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_and_si256(_mm256_loadu_si256((const __m256i *)words), one), one));
 }
-FOV_INLINE vf32 vf32_swap(vf32 v, const int step)
+FOV_INLINE vf32 vf32_swap(vf32 v, int step)
 {
     return step == 1 ? _mm256_permute_ps(v, 0xb1) : step == 2 ? _mm256_permute_ps(v, 0x4e) : _mm256_permute2f128_ps(v, v, 0x01);
 }
@@ -119,10 +119,7 @@ FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
     __m256i wide = _mm256_cvtepu32_epi64(_mm_loadu_si128((const __m128i *)words));
     return _mm256_castsi256_pd(_mm256_cmpeq_epi64(_mm256_and_si256(wide, one), one));
 }
-FOV_INLINE vf64 vf64_swap(vf64 v, const int step)
-{
-    return step == 1 ? _mm256_permute_pd(v, 0x5) : _mm256_permute2f128_pd(v, v, 0x01);
-}
+FOV_INLINE vf64 vf64_swap(vf64 v, int step) { return step == 1 ? _mm256_permute_pd(v, 0x5) : _mm256_permute2f128_pd(v, v, 0x01); }
 FOV_INLINE double vf64_hsum(vf64 v)
 {
     __m128d s = _mm_add_pd(_mm256_castpd256_pd128(v), _mm256_extractf128_pd(v, 1));

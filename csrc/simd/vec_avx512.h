@@ -58,7 +58,7 @@ FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
 {
     return _mm512_test_epi32_mask(_mm512_loadu_si512(words), _mm512_set1_epi32((int)(1u << bit)));
 }
-FOV_INLINE vf32 vf32_swap(vf32 v, const int step)
+FOV_INLINE vf32 vf32_swap(vf32 v, int step)
 {
     return step == 1   ? _mm512_permute_ps(v, 0xb1)
            : step == 2 ? _mm512_permute_ps(v, 0x4e)
@@ -98,7 +98,7 @@ FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return (mf64)_mm256_test_epi32_mask(_mm256_loadu_si256((const __m256i *)words), _mm256_set1_epi32((int)(1u << bit)));
 }
-FOV_INLINE vf64 vf64_swap(vf64 v, const int step)
+FOV_INLINE vf64 vf64_swap(vf64 v, int step)
 {
     return step == 1 ? _mm512_permute_pd(v, 0x55) : step == 2 ? _mm512_permutex_pd(v, 0x4e) : _mm512_shuffle_f64x2(v, v, 0x4e);
 }

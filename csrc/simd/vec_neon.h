@@ -74,7 +74,7 @@ FOV_INLINE uint32_t vf32_m_bits(mf32 m)
     return vaddvq_u32(vandq_u32(m, bit));
 }
 FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit) { return vtstq_u32(vld1q_u32(words), vdupq_n_u32(1u << bit)); }
-FOV_INLINE vf32 vf32_swap(vf32 v, const int step) { return step == 1 ? vrev64q_f32(v) : vextq_f32(v, v, 2); }
+FOV_INLINE vf32 vf32_swap(vf32 v, int step) { return step == 1 ? vrev64q_f32(v) : vextq_f32(v, v, 2); }
 FOV_INLINE float vf32_hsum(vf32 v) { return vaddvq_f32(v); }
 
 FOV_INLINE vf64 vf64_zero(void) { return vdupq_n_f64(0.0); }
@@ -126,7 +126,7 @@ FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return vtstq_u64(vmovl_u32(vld1_u32(words)), vdupq_n_u64(1u << bit));
 }
-FOV_INLINE vf64 vf64_swap(vf64 v, const int step) { return (void)step, vextq_f64(v, v, 1); }
+FOV_INLINE vf64 vf64_swap(vf64 v, int step) { return (void)step, vextq_f64(v, v, 1); }
 FOV_INLINE double vf64_hsum(vf64 v) { return vaddvq_f64(v); }
 
 FOV_INLINE vf32 vf32_load_f16(const void *p)

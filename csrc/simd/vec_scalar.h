@@ -71,7 +71,7 @@ FOV_INLINE mf32 vf32_bits(const uint32_t *words, int bit)
     memcpy(&w, words, 16);
     return ((w >> (uint32_t)bit) & 1u) != 0u;
 }
-FOV_INLINE vf32 vf32_swap(vf32 v, const int step)
+FOV_INLINE vf32 vf32_swap(vf32 v, int step)
 {
     return step == 1 ? (vf32){v[1], v[0], v[3], v[2]} : (vf32){v[2], v[3], v[0], v[1]};
 }
@@ -141,7 +141,7 @@ FOV_INLINE mf64 vf64_bits(const uint32_t *words, int bit)
 {
     return (mf64){-(int64_t)((words[0] >> bit) & 1u), -(int64_t)((words[1] >> bit) & 1u)};
 }
-FOV_INLINE vf64 vf64_swap(vf64 v, const int step) { return (void)step, (vf64){v[1], v[0]}; }
+FOV_INLINE vf64 vf64_swap(vf64 v, int step) { return (void)step, (vf64){v[1], v[0]}; }
 FOV_INLINE double vf64_hsum(vf64 v) { return v[0] + v[1]; }
 FOV_INLINE vf64 vf64_clamp2(vf64 y) { return vf64_min(vf64_set1(1024.0), vf64_max(vf64_set1(-1023.0), y)); }
 FOV_INLINE vf64 vf64_nearest(vf64 y)

@@ -3,31 +3,13 @@
 /* The lanes of a row agree on one maximum, or on one sum. No NaN among the maxima: tile_max passes them over. */
 FOV_INLINE vr FOV_NAME(share_max)(vr max, int key_lanes)
 {
-    if (key_lanes > 1) max = vr_max(vr_swap(max, 1), max);
-#if VR_LANES > 2
-    if (key_lanes > 2) max = vr_max(vr_swap(max, 2), max);
-#endif
-#if VR_LANES > 4
-    if (key_lanes > 4) max = vr_max(vr_swap(max, 4), max);
-#endif
-#if VR_LANES > 8
-    if (key_lanes > 8) max = vr_max(vr_swap(max, 8), max);
-#endif
+    for (int step = 1; step < key_lanes; step *= 2) max = vr_max(vr_swap(max, step), max);
     return max;
 }
 
 FOV_INLINE vr FOV_NAME(share_sum)(vr sum, int key_lanes)
 {
-    if (key_lanes > 1) sum = vr_add(vr_swap(sum, 1), sum);
-#if VR_LANES > 2
-    if (key_lanes > 2) sum = vr_add(vr_swap(sum, 2), sum);
-#endif
-#if VR_LANES > 4
-    if (key_lanes > 4) sum = vr_add(vr_swap(sum, 4), sum);
-#endif
-#if VR_LANES > 8
-    if (key_lanes > 8) sum = vr_add(vr_swap(sum, 8), sum);
-#endif
+    for (int step = 1; step < key_lanes; step *= 2) sum = vr_add(vr_swap(sum, step), sum);
     return sum;
 }
 

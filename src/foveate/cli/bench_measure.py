@@ -86,6 +86,31 @@ def roofs(limits: Limits, n_threads: int) -> dict[str, float | None]:
     return {name: limits.best(name, threads=n_threads) for name in names}
 
 
+def least_seconds(
+    flops: float,
+    n_bytes: float,
+    peaks: Mapping[str, float | None],
+    cache_bytes: Mapping[str, int],
+    n_threads: int,
+) -> dict[str, float]:
+    """How long work takes at each limit that applies; the longest is what the machine could reach.
+
+    Multiply-adds at the peak named "fma_...", and each byte once from the smallest level of memory that holds
+    them all (L1 and L2 are each thread's own). A limit that could not be measured is left out.
+    """
+    found = {}
+    for name, peak in peaks.items():
+        if name.startswith("fma") and flops and peak is not None:
+            found[name] = flops / peak * 1e-9
+    for level in (*LEVELS, "dram"):
+        bandwidth = peaks[f"read_{level}"]
+        holds = level == "dram" or n_bytes <= cache_bytes.get(level, 0) * (1 if level == "l3" else n_threads)
+        if holds and bandwidth is not None:
+            found[f"read_{level}"] = n_bytes / bandwidth * 1e-9
+            break
+    return found
+
+
 def limit_of(
     workload: Mapping[str, Any],
     found: Mapping[str, float | None],
@@ -94,24 +119,12 @@ def limit_of(
 ) -> dict[str, Any] | None:
     """What the machine would at most reach on a workload: a roof, its GFLOP/s, and the share reached.
 
-    The lower of multiply-adds and of reading each byte once, from the smallest level that holds them all (L1
-    and L2 are each thread's own); None where neither could be measured.
+    None where no limit that applies could be measured.
     """
-    level = next(
-        (
-            name
-            for name in LEVELS
-            if name in cache_bytes
-            and found[f"read_{name}"] is not None
-            and workload["bytes"] <= cache_bytes[name] * (n_threads if name != "l3" else 1)
-        ),
-        "dram",
-    )
-    candidates = {"fma_f32": found["fma_f32"]}
-    if (bandwidth := found[f"read_{level}"]) is not None:
-        candidates[f"read_{level}"] = bandwidth * workload["intensity"]
-    known = {name: value for name, value in candidates.items() if value is not None}
-    if not known:
+    flops = workload["bytes"] * workload["intensity"]
+    least = least_seconds(flops, workload["bytes"], found, cache_bytes, n_threads)
+    if not least:
         return None
-    name = min(known, key=known.__getitem__)
-    return {"name": name, "gflops": known[name], "share": workload["gflops"] / known[name]}
+    name = max(least, key=least.__getitem__)
+    gflops = flops / least[name] * 1e-9
+    return {"name": name, "gflops": gflops, "share": workload["gflops"] / gflops}
