@@ -57,6 +57,11 @@ class Learnt:
             if array.ndim > _SHARED_AXES[name] and len(array) != n_q_heads:
                 self.refuse(f"{name} must have one entry per query head, {n_q_heads}, or no head axis")
 
+    def of_heads(self, heads: slice) -> Learnt:
+        """The same stage for some of the query heads."""
+        arrays = {name: a[heads] if a.ndim > _SHARED_AXES[name] else a for name, a in self._held}
+        return type(self)(**arrays)
+
     def parameters(self, dtype: np.dtype[Any]) -> tuple[Array | None, ...]:
         """The arrays as contiguous arrays of the type a call computes in; converted once."""
         found = self._converted.get(dtype)

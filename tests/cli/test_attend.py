@@ -88,6 +88,44 @@ def test_result_of_any_slicing(tmp_path, sliced, name, dtype):
     assert worst_ratio(output, expected, bounds(*arrays, **options).output) <= 1.0
 
 
+LEARNT = {  # arrays to save as .npy, and the other options
+    "additive": ({"score-v": (7,), "score-w-q": (D, 7), "score-w-k": (D, 7)}, []),
+    "additive, per head": ({"score-v": (HQ, 7), "score-w-q": (HQ, D, 7), "score-w-k": (D, 7)}, []),
+    "bilinear": ({"score-w": (HQ, D, D)}, ["--scale", "0.125"]),
+    "cosine": ({}, ["--cosine-temperature", "0.25"]),
+    "sigmoid": ({}, ["--sigmoid-bias", "-2"]),
+    "entmax": ({}, ["--alpha", "1.25"]),
+    "topk": ({}, ["--top-k", "5"]),
+    "select": ({}, ["--select-k", "3", "--select-temperature", "0.5"]),
+}
+STAGES = {
+    "additive": lambda v, w_q, w_k: {"score": foveate.Additive(v, w_q=w_q, w_k=w_k)},
+    "bilinear": lambda w: {"score": foveate.Bilinear(w), "scale": 0.125},
+    "cosine": lambda: {"score": foveate.Cosine(0.25)},
+    "sigmoid": lambda: {"activation": foveate.Sigmoid(-2.0)},
+    "entmax": lambda: {"activation": foveate.Entmax(1.25)},
+    "topk": lambda: {"activation": foveate.TopK(5)},
+    "select": lambda: {"combine": foveate.Select(3, temperature=0.5)},
+}
+
+
+@pytest.mark.parametrize("name", LEARNT)
+def test_parameters_of_stages(tmp_path, sliced, name):
+    stage = name.partition(",")[0]
+    shapes, given = LEARNT[name]
+    rng = np.random.default_rng(3)
+    learnt = {option: rng.standard_normal(shape) for option, shape in shapes.items()}
+    options = STAGES[stage](*learnt.values())
+    kind = next(iter(options))
+    files = [part for option, path in save(tmp_path, **learnt).items() for part in (f"--{option}", str(path))]
+    arrays = problem()
+    output = attend(tmp_path, arrays, f"--{kind}", stage, *files, *given)
+    if sliced <= B * HKV:
+        np.testing.assert_array_equal(output, foveate.attention(*arrays, **options))
+    expected = reference.attention(*arrays, **options)
+    assert worst_ratio(output, expected, bounds(*arrays, **options).output) <= 1.0
+
+
 def test_number_of_slices(tmp_path, sliced):
     paths = save(tmp_path, **dict(zip("qkv", problem(), strict=True)))
     out = str(tmp_path / "out.npy")

@@ -16,6 +16,7 @@ from .console import json_option, print_json, progress, seconds
 from .npy import Array, check_output, create_output, open_input
 from .options import integers, numbers, window
 from .slices import Job
+from .stage_options import stage_parameters, take_stages
 
 FILE = click.Path(path_type=Path)
 
@@ -25,14 +26,17 @@ FILE = click.Path(path_type=Path)
 @click.argument("key", type=FILE)
 @click.argument("value", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The .npy file to write.")
-@click.option("--score", default="scaled_dot", show_default=True, help="dot, scaled_dot, additive or cosine.")
+@click.option(
+    "--score", default="scaled_dot", show_default=True, help="dot, scaled_dot, additive, bilinear or cosine."
+)
 @click.option(
     "--activation",
     default="softmax",
     show_default=True,
-    help="softmax, softmax1, sigmoid, relu, relu2, tanh, identity, sparsemax or entmax15.",
+    help="softmax, softmax1, sigmoid, relu, relu2, tanh, identity, sparsemax, entmax15, entmax or topk.",
 )
-@click.option("--combine", default="weighted_sum", show_default=True, help="weighted_sum; no other here.")
+@click.option("--combine", default="weighted_sum", show_default=True, help="weighted_sum or select.")
+@stage_parameters
 @click.option("--scale", type=float, help="[default: head_dim**-0.5 for scaled_dot, else 1]")
 @click.option("--softcap", type=float, help="c: logits become c tanh(logits / c).")
 @click.option(
@@ -76,8 +80,9 @@ def command(
     Arrays are (..., heads, length, dim), or (..., length, heads, dim) with --layout blhd; 2-D is one head.
     Files are mapped, not read: logits never exist in memory, and inputs need not fit into it.
     """
-    if options["combine"] in ("product", "select"):
-        raise click.ClickException(f"--combine: expected weighted_sum, got {options['combine']}")
+    if options["combine"] == "product":
+        raise click.ClickException("--combine: expected weighted_sum or select, got product")
+    take_stages(options)
     targets = {"--output": output, "--lse": lse, "--weights": weights}
     chosen = {name: path for name, path in targets.items() if path is not None}
     if len({path.resolve() for path in chosen.values()}) < len(chosen):

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import foveate
+from foveate._learnt import Learnt
 
 Array = NDArray[Any]
 Slices = tuple[slice, ...]
@@ -135,11 +136,14 @@ class Job:
             if not self.causal and self.window is None:
                 # ALiBi alone: a window that hides nothing, because q_offset goes with causal or a window
                 positions["window"] = (None, None)
+        options = dict(self.options)
+        if isinstance(options.get("score"), Learnt):
+            options["score"] = options["score"].of_heads(q_heads)
         result: Any = foveate.attention(
             self.query[here],
             self.key[(*batch, heads)],
             self.value[(*batch, heads)],
-            **self.options,
+            **options,
             **positions,
             mask=None if self.mask is None else self.mask[here],
             bias=None if self.bias is None else self.bias[here],
