@@ -36,7 +36,7 @@ cdef int check(fov_status status) except -1:
     if status == FOV_OK:
         return 0
     from foveate import _runtime
-    raise _runtime.status_error(status, fov_status_string(status).decode())
+    raise _runtime.status_error(status, fov_last_problem().decode())
 
 
 cdef int check_sizes(Call *call, bint product=False) except -1:

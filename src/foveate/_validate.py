@@ -92,8 +92,10 @@ def per_head(name: str, value: object, n_heads: int) -> npt.NDArray[np.float64]:
 
 def _integers(name: str, value: object, low: int, high: int, bounds: str) -> int | npt.NDArray[np.int64]:
     """An int, or an int64 copy of an integer array, with values in low..high."""
-    if type(value) is int and low <= value <= high:  # one int for all: no array is made
-        return value
+    if type(value) is int:  # one for all: no array is made
+        if low <= value <= high:
+            return value
+        raise ValueError(f"{name} must lie {bounds}, got {value}")
     array = as_ndarray(name, value)
     if array.dtype.kind not in "iu":
         came = f"{type(value).__name__} of dtype {array.dtype}"
@@ -141,7 +143,7 @@ def choice(name: str, value: object, known: Sequence[str], objects: str = "") ->
         raise TypeError(f"{name} must be a name, one of {names}{objects}, got {came}")
     if value in known:
         return str(value)
-    near = difflib.get_close_matches(value, known, n=1)
+    near = difflib.get_close_matches(value, known, n=1) or [n for n in known if value in n.split("_")]
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ValueError(f"{name} must be one of {names}, got {value!r}{hint}")
 
