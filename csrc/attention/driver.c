@@ -75,6 +75,18 @@ static void start_blocks(fov_task *t, int64_t row, int64_t end)
     }
 }
 
+/* Found out by the first task that comes by: a second look by each task would cost 1.5 % of a prefill. */
+static int values_finite(fov_task *t)
+{
+    enum { UNKNOWN, FINITE, NOT_FINITE };
+    uint8_t *known = t->finite ? t->finite + t->keys_at / t->plan->tile_keys : NULL;
+    uint8_t found = known ? __atomic_load_n(known, __ATOMIC_RELAXED) : UNKNOWN;
+    if (found != UNKNOWN) return found == FINITE;
+    int finite = t->plan->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, t->plan->args->value_dim);
+    if (known) __atomic_store_n(known, finite ? FINITE : NOT_FINITE, __ATOMIC_RELAXED);
+    return finite;
+}
+
 /* 1: some value of the block is NaN or Inf and must be kept out by selection, since 0 * NaN would show it. A logit may be -inf
  * through the mask, a bias or arithmetic; all three mean masked. Few rows look for such a logit first: their tile is smaller than
  * the block of values; else the values are looked at once for all query blocks (0.5 % of the work). */
@@ -82,8 +94,7 @@ static int must_select(fov_task *t, fov_query_block *q, int attend)
 {
     const fov_plan *p = t->plan;
     if (p->few_rows && attend == FOV_FULL && !t->bias && !p->kernels->modify.any_masked(&q->block)) return 0;
-    if (t->value_finite < 0)
-        t->value_finite = p->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, p->args->value_dim);
+    if (t->value_finite < 0) t->value_finite = values_finite(t);
     return !t->value_finite;
 }
 
@@ -122,6 +133,21 @@ static void run_tile(fov_task *t, fov_query_block *q)
     else if (combine) p->accumulate->tile(&q->block);
 }
 
+/* The next tile, a part for each query block. */
+static void point_ahead(fov_task *t, int i)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *arrays[2] = {&p->args->key, &p->args->value};
+    const char *rows[2] = {t->key, t->value};
+    fov_block *b = &t->blocks[i].block;
+    int64_t n = p->tile_keys / FOV_MAX_BLOCKS, first = t->keys_at + p->tile_keys + i * n;
+    if (first + n > t->chunk_last) first = t->keys_at;
+    for (int j = 0; j < 2; j++) {
+        b->ahead_bytes[j] = rows[j] ? arrays[j]->row_bytes : 0;
+        b->ahead[j] = rows[j] ? rows[j] + first * b->ahead_bytes[j] : (const char *)t->tile;
+    }
+}
+
 static void run_keys(fov_task *t)
 {
     int64_t first = t->chunk_last, last = t->chunk_first, tile = t->plan->tile_keys;
@@ -134,17 +160,46 @@ static void run_keys(fov_task *t)
     first = first < tile ? 0 : first / tile * tile;
     for (int64_t key = first; key < last && !is_cancelled(t->plan); key += tile) {
         fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
-        for (int i = 0; i < t->n_blocks; i++) run_tile(t, &t->blocks[i]);
+        for (int i = 0; i < t->n_blocks; i++) {
+            point_ahead(t, i);
+            run_tile(t, &t->blocks[i]);
+        }
     }
 }
 
-static void finish(fov_task *t)
+static int in_range(const fov_plan *p, const fov_block *b)
 {
+    int64_t n_rows = p->few_rows ? b->n_rows : p->args->value_dim, n_columns = p->few_rows ? p->args->value_dim : b->n_lanes;
+    return p->kernels->all_finite(b->accumulators, n_columns, n_rows, n_columns);
+}
+
+/* A sum can leave the range of the compute type though its mean does not. Rows [row, end) once more with values so small that no
+ * sum overflows; what was finite keeps its bits, so nothing that was flushed to 0 now can matter: a sum that overflowed is larger. */
+static void run_smaller(fov_task *t, int64_t row, int64_t end)
+{
+    int64_t chunk_first = t->chunk_first, chunk_last = t->chunk_last;
+    t->chunk_first = 0;
+    t->chunk_last = t->plan->args->kv_len;
+    t->value_halvings = 9; /* weights of a softmax reach 2^8 before they are divided */
+    for (int64_t n = t->chunk_last; n > 0; n /= 2) t->value_halvings++;
+    start_blocks(t, row, end);
+    run_keys(t);
+    for (int i = 0; i < t->n_blocks && !is_cancelled(t->plan); i++) fov_replace_overflowed(t, &t->blocks[i]);
+    t->value_halvings = 0;
+    t->chunk_first = chunk_first;
+    t->chunk_last = chunk_last;
+}
+
+static void finish(fov_task *t, int64_t row, int64_t end)
+{
+    int overflowed = 0;
     for (int i = 0; i < t->n_blocks; i++) {
+        if (t->plan->sums && t->output) overflowed |= !in_range(t->plan, &t->blocks[i].block);
         fov_write_output(t, &t->blocks[i]);
         if (t->plan->lists) fov_finish_lists(t, &t->blocks[i]);
         if (t->plan->second_pass) fov_run_second_pass(t, &t->blocks[i]);
     }
+    if (overflowed) run_smaller(t, row, end);
 }
 
 static void run_task(void *context, int64_t task, int thread)
@@ -158,20 +213,26 @@ static void run_task(void *context, int64_t task, int thread)
     }
     t.plan = p;
     t.totals = NULL;
+    t.value_halvings = 0;
     t.tiles_computed = t.tiles_dead = 0;
     int64_t unit = p->n_chunks == 1 ? task : task / p->n_chunks, chunk = task - unit * p->n_chunks;
     int64_t slice = p->n_row_tasks == 1 ? unit : unit / p->n_row_tasks;
-    int64_t row_task = p->n_row_tasks - 1 - (unit - slice * p->n_row_tasks); /* the longest causal rows first */
-    int64_t row = row_task * p->task_rows, end = row + p->task_rows < p->slice_rows ? row + p->task_rows : p->slice_rows;
+    int64_t row_task = unit - slice * p->n_row_tasks;
+    if (p->args->window_right != FOV_OPEN) row_task = p->n_row_tasks - 1 - row_task; /* the longest causal rows first */
+    int64_t row = (row_task * p->task_blocks + (row_task < p->longer_tasks ? row_task : p->longer_tasks)) * p->max_rows;
+    int64_t end = row + (p->task_blocks + (row_task < p->longer_tasks)) * p->max_rows;
+    if (end > p->slice_rows) end = p->slice_rows;
     uint64_t environment = p->isa->enter();
 
     fov_task_slice(&t, slice);
     t.chunk_first = chunk * p->chunk_keys;
     t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
+    t.finite = p->finite_bytes ? (uint8_t *)run->shared + p->split_bytes + p->stats_bytes + slice * p->n_tiles : NULL;
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
     int joined = 1;
     for (; row < end; row += p->span_rows) {
-        start_blocks(&t, row, row + p->span_rows < end ? row + p->span_rows : end);
+        int64_t last = row + p->span_rows < end ? row + p->span_rows : end;
+        start_blocks(&t, row, last);
         if (p->first_pass) run_keys(&t);
         if (is_cancelled(p)) {
             __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
@@ -180,7 +241,7 @@ static void run_task(void *context, int64_t task, int thread)
         joined = p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk);
         if (!joined) break; /* a split unit has one span */
         if (p->stats_bytes && !t.totals) fov_totals_start(&t, run->shared + p->split_bytes, row_task);
-        finish(&t);
+        finish(&t, row, last);
     }
     if (p->stats_bytes && joined && t.totals) fov_totals_finish(&t, run->shared + p->split_bytes);
 
@@ -205,6 +266,7 @@ fov_status fov_run(const fov_plan *p, char *workspace)
     }
     fov_split_reset(p, workspace);
     if (p->stats_bytes) fov_totals_reset(p, workspace + p->split_bytes);
+    if (p->finite_bytes) memset(workspace + p->split_bytes + p->stats_bytes, 0, p->finite_bytes);
     if (a->parallel_for && p->n_threads > 1) a->parallel_for(a->parallel_for_host, p->n_tasks, p->n_threads, run_task, &run);
     else fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
     return run.cancelled ? fov_problem(FOV_CANCELLED, "*cancel became non-zero") : FOV_OK;

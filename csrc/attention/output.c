@@ -1,4 +1,5 @@
 /* What leaves a query block: output rows, lse, and, where asked for, the weights or logits themselves. */
+#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -54,17 +55,23 @@ static const double *sinks_of(const fov_task *t, const fov_query_block *q, doubl
     return sinks;
 }
 
+/* 1: rows have a factor that their sums wait for. */
+static int finish_rows(fov_task *t, fov_query_block *q, int writes_lse)
+{
+    const fov_plan *p = t->plan;
+    if (!(p->args->stages & FOV_STAGE_ACTIVATION) || !p->activation->finish) return 0;
+    double room[FOV_MAX_LANES];
+    const double *sinks = sinks_of(t, q, room);
+    p->activation->finish(&q->block, sinks);
+    if (writes_lse) write_lse(t, q, sinks);
+    return 1;
+}
+
 void fov_write_output(fov_task *t, fov_query_block *q)
 {
     const fov_plan *p = t->plan;
     const fov_array *array = &p->args->output;
-    int finishes = (p->args->stages & FOV_STAGE_ACTIVATION) && p->activation->finish;
-    if (finishes) {
-        double room[FOV_MAX_LANES];
-        const double *sinks = sinks_of(t, q, room);
-        p->activation->finish(&q->block, sinks);
-        if (t->lse) write_lse(t, q, sinks);
-    }
+    int finishes = finish_rows(t, q, t->lse != NULL);
     if (!t->output || !p->sums) return;
     if (finishes) p->accumulate->rescale(&q->block);
     const char *rows[FOV_MAX_LANES];
@@ -76,4 +83,35 @@ void fov_write_output(fov_task *t, fov_query_block *q)
     for (int i = 0; i < q->block.n_rows; i++)
         p->moves->row_out((char *)q->block.accumulators + i * p->args->value_dim * p->kernels->real_bytes, p->args->value_dim,
                           (char *)rows[i], array->column_bytes);
+}
+
+/* The elements of the output that are not finite, from sums of smaller values. */
+void fov_replace_overflowed(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *array = &p->args->output;
+    const fov_block *b = &q->block;
+    int64_t real = p->kernels->real_bytes, n_columns = p->args->value_dim;
+    int64_t row_step = p->few_rows ? n_columns : 1, column_step = p->few_rows ? 1 : b->n_lanes;
+    const char *rows[FOV_MAX_LANES];
+    if (finish_rows(t, q, 0)) p->accumulate->rescale(&q->block);
+    fov_row_pointers(t, q, t->output, array, rows);
+    for (int i = 0; i < b->n_rows; i++)
+        for (int64_t c = 0; c < n_columns; c++) {
+            char *at = (char *)rows[i] + c * array->column_bytes;
+            const char *sum = (const char *)b->accumulators + (i * row_step + c * column_step) * real;
+            double wide, old; /* room for a real of either type */
+            float narrow;
+            p->moves->row_in(at, 0, 1, &old);
+            if (p->kernels->all_finite(&old, 1, 1, 1)) continue;
+            if (real == 8) {
+                memcpy(&wide, sum, sizeof wide);
+                wide = ldexp(wide, t->value_halvings);
+                p->moves->row_out(&wide, 1, at, 0);
+            } else {
+                memcpy(&narrow, sum, sizeof narrow);
+                narrow = ldexpf(narrow, t->value_halvings);
+                p->moves->row_out(&narrow, 1, at, 0);
+            }
+        }
 }

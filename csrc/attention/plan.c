@@ -74,12 +74,15 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
  * 64 keys, 77 % with 128); beyond 320 the tile shares L1 with a slab of queries. */
 static int64_t tile_keys(int64_t row) { return row <= 160 ? 64 : row <= 320 ? 128 : 64; }
 
-/* rows: at least so many per task, in whole spans */
-static void row_tasks(fov_plan *p, int64_t rows)
+/* As few tasks as there are of `n_spans` spans, and the query blocks dealt out evenly among them: 22 blocks in 8 tasks are 6 of 3
+ * and 2 of 2, not 7 of 3 and a short one, for which the other thread would wait. */
+static void row_tasks(fov_plan *p, int64_t n_spans)
 {
+    int64_t n_blocks = pieces(p->slice_rows, p->max_rows);
     p->span_rows = (int64_t)p->max_blocks * p->max_rows;
-    p->task_rows = round_up(rows > p->span_rows ? rows : p->span_rows, p->span_rows);
-    p->n_row_tasks = pieces(p->slice_rows, p->task_rows);
+    p->n_row_tasks = pieces(n_blocks, n_spans * p->max_blocks);
+    p->task_blocks = p->n_row_tasks <= 1 ? n_blocks : n_blocks / p->n_row_tasks;
+    p->longer_tasks = n_blocks - p->task_blocks * p->n_row_tasks;
 }
 
 /* Blocks: up to 4 query blocks share a block of keys, so that K and V are read from L2 a quarter as often.
@@ -99,8 +102,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     p->max_rows = p->few_rows ? (int)rows : p->max_lanes;
     int64_t n_blocks = pieces(rows, p->max_rows);
     p->max_blocks = p->lists ? 1 : (int)least(FOV_MAX_BLOCKS, n_blocks);
-    row_tasks(p, 0);
-    if (a->key_stats_kind != FOV_KEY_STATS_NONE) row_tasks(p, pieces(n_blocks, STATS_TASKS) * p->max_rows);
+    row_tasks(p, a->key_stats_kind == FOV_KEY_STATS_NONE ? 1 : pieces(pieces(n_blocks, STATS_TASKS), p->max_blocks));
 
     int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : tile_keys(p->score_dim + a->value_dim);
     p->tile_keys = (int)least(tile, a->kv_len > 0 ? a->kv_len : 1);
@@ -124,7 +126,7 @@ static void choose_threads(const fov_attention_args *a, fov_plan *p)
             break;
         if (a->key_stats_kind != FOV_KEY_STATS_NONE) break; /* their tasks are part of the order of sums */
         p->max_blocks--;
-        row_tasks(p, 0);
+        row_tasks(p, 1);
     }
     if (p->n_threads > p->n_tasks) p->n_threads = p->n_tasks > 0 ? (int)p->n_tasks : 1;
 }
@@ -177,7 +179,9 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
         p->totals_bytes = (size_t)(8 * p->group_size * a->kv_len);
         p->stats_bytes = aligned(4 * p->n_slices) + aligned(totals);
     }
-    p->shared_bytes = p->split_bytes + p->stats_bytes;
+    p->n_tiles = pieces(a->kv_len, p->tile_keys);
+    if (p->sums && !p->few_rows && p->n_row_tasks > 1) p->finite_bytes = aligned(p->n_slices * p->n_tiles);
+    p->shared_bytes = p->split_bytes + p->stats_bytes + p->finite_bytes;
     return FOV_OK;
 }
 

@@ -36,12 +36,12 @@ typedef struct fov_plan {
     int max_lanes; /* lanes of a full query block */
     int key_lanes; /* lanes of one row; 1 in the orientation lanes (see kernel_types.h) */
     int max_rows; /* rows of a full query block */
-    int max_blocks; /* query blocks per task */
+    int max_blocks; /* query blocks that share a block of keys */
     int tile_keys; /* keys per tile; the grid of tiles starts at key 0 */
     int64_t group_size; /* query heads of a slice: those of a kv head, or 1 where the heads have parameters of their own */
     int64_t slice_heads, kv_group_size; /* slices per batch element; query heads per kv head */
     int64_t slice_rows; /* query rows of one (batch element, kv head): group_size * q_len, position major */
-    int64_t task_rows; /* rows per task, a multiple of span_rows */
+    int64_t task_blocks, longer_tasks; /* query blocks per row task; the first longer_tasks have one more */
     int64_t span_rows; /* rows that share each block of keys: max_blocks * max_rows */
     int64_t keep; /* lists: prune to so many of the largest logits, 0: only by their distance from the largest */
     int64_t list_stride; /* elements of a row of the lists */
@@ -59,7 +59,9 @@ typedef struct fov_plan {
     size_t partial_bytes; /* what a chunk leaves for the merge, per task */
     size_t ones_bytes; /* the v of an additive score without one */
     size_t split_bytes, stats_bytes; /* tickets and partials; tickets and totals */
-    size_t shared_bytes; /* both */
+    size_t finite_bytes; /* one per tile of each slice's values, where several tasks pass over them */
+    int64_t n_tiles; /* of a slice */
+    size_t shared_bytes; /* all three */
     int is_serial; /* too small for a second thread, however many there are */
     int n_threads;
 } fov_plan;

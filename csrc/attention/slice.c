@@ -1,6 +1,7 @@
 /* Where a task's arrays begin, and blocks of keys and values as contiguous reals. */
 #include "attention/task.h"
 
+#include <math.h>
 #include <string.h>
 
 static int64_t batch_offset(const fov_attention_args *a, const int64_t *strides, int64_t batch)
@@ -155,9 +156,23 @@ void fov_need_key(fov_task *t)
     t->key_ready = 1;
 }
 
+static void make_smaller(fov_task *t)
+{
+    const fov_plan *p = t->plan;
+    int64_t n = p->args->value_dim, real = p->kernels->real_bytes;
+    double wide = ldexp(1, -t->value_halvings);
+    float narrow = (float)wide;
+    for (int64_t k = 0; k < t->n_keys_at; k++)
+        p->kernels->lists.scaled(t->value_block + k * t->value_ld * real, real == 8 ? (void *)&wide : (void *)&narrow, n,
+                                 (char *)t->value_rows + k * n * real);
+    t->value_block = t->value_rows;
+    t->value_ld = n;
+}
+
 void fov_need_value(fov_task *t)
 {
     if (t->value_ready) return;
     t->value_block = rows_of(t, t->value, &t->plan->args->value, t->plan->args->value_dim, t->value_rows, &t->value_ld);
+    if (t->value_halvings) make_smaller(t);
     t->value_ready = 1;
 }

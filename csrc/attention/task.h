@@ -37,6 +37,8 @@ typedef struct fov_task {
     /* the block of keys at hand */
     int64_t keys_at, n_keys_at; /* -1: none */
     int key_ready, value_ready, value_finite; /* value_finite: -1 not known yet */
+    int value_halvings;                       /* values are multiplied by 2^-value_halvings on their way to the sum */
+    uint8_t *finite; /* what is known of the values of each tile of the slice; NULL: not kept */
     const char *key_block, *value_block;
     int64_t key_ld, value_ld;
 
@@ -83,6 +85,7 @@ void fov_totals_of_no_query(const fov_plan *plan);
 
 /* output.c */
 void fov_write_output(fov_task *task, fov_query_block *q);
+void fov_replace_overflowed(fov_task *task, fov_query_block *q);
 void fov_zero_row(const fov_plan *plan, char *at, int64_t n, int64_t step);
 void fov_scale_row(const fov_task *task, int64_t key, const void *weight, char *output_row);
 

@@ -24,7 +24,7 @@
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
  *
  *
- * vec_prefetch(p): reads the line of p into L1 if it can; never faults. vec_nonzero32(p): bit i tells whether byte i of 32 is not 0. vec_enter, vec_leave: the floating point environment of a task.
+ * vec_prefetch(p), vec_prefetch_l2(p): reads the line of p into L1, or L2, if it can; never faults. vec_nonzero32(p): bit i tells whether byte i of 32 is not 0. vec_enter, vec_leave: the floating point environment of a task.
  * A file that includes this without any ISA flags gets vec_scalar.h, so every kernel header opens clean in an editor. */
 #ifndef FOV_VEC_H
 #define FOV_VEC_H
@@ -32,6 +32,7 @@
 #define FOV_INLINE static inline __attribute__((always_inline, unused))
 
 FOV_INLINE void vec_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+FOV_INLINE void vec_prefetch_l2(const void *p) { __builtin_prefetch(p, 0, 2); }
 
 #if defined(FOV_ISA_AVX512)
 #include "simd/vec_avx512.h"

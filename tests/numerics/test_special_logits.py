@@ -6,9 +6,16 @@ import pytest
 
 import foveate
 from support.cases import DTYPES
-from support.numerics import ACTIVATIONS, IN_F32_RANGE, Q_LENS, everything, is_nan, with_logits, within_bounds
-
-SUMS_OVERFLOW = pytest.mark.xfail(reason="sum_j exp(x_j - max) v_j, not yet divided, leaves the range of f32")
+from support.numerics import (
+    ACTIVATIONS,
+    IN_F32_RANGE,
+    Q_LENS,
+    everything,
+    is_finite,
+    is_nan,
+    with_logits,
+    within_bounds,
+)
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -155,13 +162,52 @@ def test_denormal_f16_and_bf16_inputs_count(isa, q_len):
         within_bounds(query, key, value, scale=0.5 / small / big * 8)
 
 
-@pytest.mark.parametrize("dtype", ["f64", *(pytest.param(d, marks=SUMS_OVERFLOW) for d in ("f32", "bf16"))])
+LARGE = {"f64": 1e307, "f32": 2e38, "bf16": 2e38}
+
+
+@pytest.mark.parametrize("dtype", LARGE)
+@pytest.mark.parametrize("kv_len", [3, 300, 20_000])  # one tile, several, and chunks that are merged
 @pytest.mark.parametrize("q_len", Q_LENS)
-def test_large_values_average_within_their_range(isa, q_len, dtype):
+def test_large_values_average_within_their_range(isa, q_len, kv_len, dtype):
     """A weighted mean lies among its values: sums on the way may not overflow what the result does not."""
-    query, key, value = with_logits(np.linspace(0.0, 5.0, 300), q_len, dtype)
-    value[...] = 1e38
-    within_bounds(query, key, value, scale=1.0)
+    query, key, value = with_logits(np.linspace(0.0, 5.0, kv_len), q_len, dtype)
+    value[:, 1:] = LARGE[dtype]
+    value[::2, -1] = -LARGE[dtype]
+    actual = within_bounds(query, key, value, scale=1.0)
+    assert is_finite(actual["output"]).all()
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+@pytest.mark.parametrize("q_len", Q_LENS)
+def test_large_values_that_cancel(isa, q_len, dtype):
+    """Elementwise weights are summed as they are, and only the whole sum has to be in range."""
+    query, key, value = with_logits([1.0] * 80, q_len, dtype)
+    value[...] = LARGE[dtype]
+    value[40:] = -LARGE[dtype]
+    actual = within_bounds(query, key, value, scale=1.0, activation="sigmoid")
+    assert is_finite(actual["output"]).all()
+    value[40:60] = LARGE[dtype]  # now it is not: 20 times too large
+    output = everything(query, key, value, scale=1.0, activation="sigmoid")["output"]
+    assert (output.astype(np.float64) == np.inf).all()
+
+
+@pytest.mark.parametrize("dtype", LARGE)
+def test_rows_and_columns_beside_an_overflow_keep_their_bits(isa, dtype):
+    query, key, value = with_logits(np.linspace(0.0, 5.0, 300), 60, dtype)
+    rng = np.random.default_rng(7)
+    value[:] = rng.standard_normal(value.shape)
+    calm = everything(query, key, value, scale=1.0)
+    mask = np.ones((60, 300), bool)
+    mask[::2, 200:] = False
+    expected = everything(query, key, value, scale=1.0, mask=mask)
+    value[200:, 0] = LARGE[dtype]
+    actual = everything(query, key, value, scale=1.0, mask=mask)
+    for name in ("weights", "lse"):
+        np.testing.assert_array_equal(actual[name], expected[name])
+    np.testing.assert_array_equal(actual["output"][::2], expected["output"][::2])
+    np.testing.assert_array_equal(actual["output"][1::2, 1:], calm["output"][1::2, 1:])
+    assert is_finite(actual["output"]).all()
+    assert (actual["output"][1::2, 0].astype(np.float64) > LARGE[dtype] / 10).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

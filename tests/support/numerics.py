@@ -94,6 +94,11 @@ def is_nan(array: np.ndarray) -> np.ndarray:
     return np.isnan(array.astype(np.float64))
 
 
+def is_finite(array: np.ndarray) -> np.ndarray:
+    """isfinite for every float dtype."""
+    return np.isfinite(array.astype(np.float64))
+
+
 def largest(dtype: str) -> float:
     """1e38, or the largest number of the dtype."""
     return min(1e38, float(ml_dtypes.finfo(DTYPES[dtype]).max))

@@ -139,19 +139,16 @@ static void FOV_NAME(pack_bits)(const char *bytes, int64_t step, int n, uint32_t
 /* x - x is 0 for finite x and NaN otherwise; the sum of those is 0 exactly when all are finite. */
 static int FOV_NAME(all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns)
 {
-    vr sum = vr_zero();
+    const vr zero = vr_zero();
+    vr sum[4] = {zero, zero, zero, zero}; /* one chain of additions would take 2 % of a prefill */
     for (int64_t k = 0; k < n_rows; k++) {
         const real *p = (const real *)rows + k * ld;
         int64_t c = 0;
-        for (; c + VR_LANES <= n_columns; c += VR_LANES) {
-            vr x = vr_load(p + c);
-            sum = vr_add(sum, vr_sub(x, x));
-        }
-        if (c < n_columns) {
-            vr x = vr_load_n(p + c, n_columns - c);
-            sum = vr_add(sum, vr_sub(x, x));
-        }
+        for (; c + 4 * VR_LANES <= n_columns; c += 4 * VR_LANES)
+#pragma GCC unroll 4
+            for (int i = 0; i < 4; i++) sum[i] = vr_fma(vr_load(p + c + i * VR_LANES), zero, sum[i]);
+        for (; c < n_columns; c += VR_LANES)
+            sum[0] = vr_fma(c + VR_LANES <= n_columns ? vr_load(p + c) : vr_load_n(p + c, n_columns - c), zero, sum[0]);
     }
-    real total = vr_hsum(sum);
-    return total == 0;
+    return vr_hsum(vr_add(vr_add(sum[0], sum[1]), vr_add(sum[2], sum[3]))) == 0;
 }
