@@ -16,6 +16,14 @@ typedef struct {
 
 static int is_cancelled(const fov_plan *p) { return p->args->cancel && *p->args->cancel != 0; }
 
+/* Work may have been left out: the call has to say so, also if the caller clears the flag again. */
+static int was_cancelled(fov_run_context *run)
+{
+    if (!is_cancelled(run->plan)) return 0;
+    __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
+    return 1;
+}
+
 /* Lays the scratch of a thread out: blocks of (query, codes, accumulators, three state arrays), then what the blocks share. */
 static void lay_out(fov_task *t, char *at)
 {
@@ -207,10 +215,7 @@ static void run_task(void *context, int64_t task, int thread)
     fov_run_context *run = context;
     const fov_plan *p = run->plan;
     fov_task t;
-    if (is_cancelled(p)) {
-        __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
-        return;
-    }
+    if (was_cancelled(run)) return;
     t.plan = p;
     t.totals = NULL;
     t.value_halvings = 0;
@@ -234,14 +239,12 @@ static void run_task(void *context, int64_t task, int thread)
         int64_t last = row + p->span_rows < end ? row + p->span_rows : end;
         start_blocks(&t, row, last);
         if (p->first_pass) run_keys(&t);
-        if (is_cancelled(p)) {
-            __atomic_store_n(&run->cancelled, 1, __ATOMIC_RELAXED);
-            break;
-        }
+        if (was_cancelled(run)) break;
         joined = p->n_chunks == 1 || fov_split_join(&t, run->shared, unit, chunk);
         if (!joined) break; /* a split unit has one span */
         if (p->stats_bytes && !t.totals) fov_totals_start(&t, run->shared + p->split_bytes, row_task);
         finish(&t, row, last);
+        if (was_cancelled(run)) break; /* perhaps in the midst of the second pass */
     }
     if (p->stats_bytes && joined && t.totals) fov_totals_finish(&t, run->shared + p->split_bytes);
 

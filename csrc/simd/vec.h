@@ -5,6 +5,7 @@
  *   zero set1 load store           unaligned
  *   load_n(p, n) store_n(p, v, n)  the first n lanes; the rest read as 0 and memory behind p + n is never touched
  *   add sub mul div fma(a,b,c)     fma = a b + c, fused where the hardware has it
+ *   add_product(&sum, a, b)       sum = fma(a, b, sum) in the register of sum, for kernels that fill the register file
  *   reciprocal(x)                  1 / x for x >= 1, error under 0.6 ulp; 0 beyond 2^126 (f32) or at inf, NaN stays NaN
  *   small_reciprocal(x)            the same for x <= 2^125, cheaper
  *   mul_error(a, b, p)             a b - p exactly, for p the rounded product

@@ -38,6 +38,7 @@ FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return _mm256_div_ps(a, b); }
 FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return _mm256_div_ps(_mm256_set1_ps(1), x); }
 FOV_INLINE vf32 vf32_small_reciprocal(vf32 x) { return vf32_reciprocal(x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return _mm256_fmadd_ps(a, b, c); }
+FOV_INLINE void vf32_add_product(vf32 *sum, vf32 a, vf32 b) { __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b)); }
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return _mm256_fmsub_ps(a, b, p); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return _mm256_max_ps(a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return _mm256_min_ps(a, b); }
@@ -91,6 +92,7 @@ FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return _mm256_div_pd(a, b); }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return _mm256_div_pd(_mm256_set1_pd(1), x); }
 FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return _mm256_fmadd_pd(a, b, c); }
+FOV_INLINE void vf64_add_product(vf64 *sum, vf64 a, vf64 b) { __asm__("vfmadd231pd %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b)); }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return _mm256_fmsub_pd(a, b, p); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return _mm256_max_pd(a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return _mm256_min_pd(a, b); }

@@ -51,6 +51,7 @@ FOV_INLINE mf32 vf32_eq(vf32 a, vf32 b) { return vceqq_f32(a, b); }
 FOV_INLINE mf32 vf32_above(vf32 a, vf32 b) { return vmvnq_u32(vcleq_f32(a, b)); }
 FOV_INLINE vf32 vf32_select(mf32 m, vf32 a, vf32 b) { return vbslq_f32(m, a, b); }
 /* not fmax: the contract returns the second operand on NaN, as x86 does */
+FOV_INLINE void vf32_add_product(vf32 *sum, vf32 a, vf32 b) { *sum = vf32_fma(a, b, *sum); }
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p) { return vfmaq_f32(vnegq_f32(p), a, b); }
 FOV_INLINE vf32 vf32_max(vf32 a, vf32 b) { return vf32_select(vf32_gt(a, b), a, b); }
 FOV_INLINE vf32 vf32_min(vf32 a, vf32 b) { return vf32_select(vf32_gt(b, a), a, b); }
@@ -104,6 +105,7 @@ FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return vcgtq_f64(a, b); }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return vceqq_f64(a, b); }
 FOV_INLINE mf64 vf64_above(vf64 a, vf64 b) { return veorq_u64(vcleq_f64(a, b), vdupq_n_u64(~UINT64_C(0))); }
 FOV_INLINE vf64 vf64_select(mf64 m, vf64 a, vf64 b) { return vbslq_f64(m, a, b); }
+FOV_INLINE void vf64_add_product(vf64 *sum, vf64 a, vf64 b) { *sum = vf64_fma(a, b, *sum); }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return vfmaq_f64(vnegq_f64(p), a, b); }
 FOV_INLINE vf64 vf64_max(vf64 a, vf64 b) { return vf64_select(vf64_gt(a, b), a, b); }
 FOV_INLINE vf64 vf64_min(vf64 a, vf64 b) { return vf64_select(vf64_gt(b, a), a, b); }

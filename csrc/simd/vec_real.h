@@ -45,6 +45,7 @@
 #define vr_reciprocal FOV_VR(reciprocal)
 #define vr_small_reciprocal FOV_VR(small_reciprocal)
 #define vr_fma FOV_VR(fma)
+#define vr_add_product FOV_VR(add_product)
 #define vr_mul_error FOV_VR(mul_error)
 #define vr_max FOV_VR(max)
 #define vr_min FOV_VR(min)

@@ -50,6 +50,7 @@ FOV_INLINE vf32 vf32_div(vf32 a, vf32 b) { return a / b; }
 FOV_INLINE vf32 vf32_reciprocal(vf32 x) { return 1 / x; }
 FOV_INLINE vf32 vf32_small_reciprocal(vf32 x) { return vf32_reciprocal(x); }
 FOV_INLINE vf32 vf32_fma(vf32 a, vf32 b, vf32 c) { return a * b + c; } /* two roundings: inside the same bound */
+FOV_INLINE void vf32_add_product(vf32 *sum, vf32 a, vf32 b) { *sum = vf32_fma(a, b, *sum); }
 FOV_INLINE vf32 vf32_mul_error(vf32 a, vf32 b, vf32 p)
 {
     for (int i = 0; i < 4; i++) a[i] = (float)((double)a[i] * (double)b[i] - (double)p[i]);
@@ -127,6 +128,7 @@ FOV_INLINE vf64 vf64_div(vf64 a, vf64 b) { return a / b; }
 FOV_INLINE vf64 vf64_reciprocal(vf64 x) { return 1 / x; }
 FOV_INLINE vf64 vf64_small_reciprocal(vf64 x) { return vf64_reciprocal(x); }
 FOV_INLINE vf64 vf64_fma(vf64 a, vf64 b, vf64 c) { return a * b + c; }
+FOV_INLINE void vf64_add_product(vf64 *sum, vf64 a, vf64 b) { *sum = vf64_fma(a, b, *sum); }
 FOV_INLINE vf64 vf64_mul_error(vf64 a, vf64 b, vf64 p) { return (vf64){fma(a[0], b[0], -p[0]), fma(a[1], b[1], -p[1])}; }
 FOV_INLINE mf64 vf64_gt(vf64 a, vf64 b) { return a > b; }
 FOV_INLINE mf64 vf64_eq(vf64 a, vf64 b) { return a == b; }

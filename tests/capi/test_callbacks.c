@@ -205,6 +205,16 @@ static void test_cancel(const shape *s, int dtype)
     check(l.calls >= 1 && l.calls <= most, "%lld calls after it was cancelled, at most %lld", (long long)l.calls,
           (long long)most);
 
+    /* Also in the pass that writes the weights, down to its last tile: what is half written is never called whole. */
+    for (int64_t part = 1; part <= 4; part++) {
+        l.cancel = 0;
+        l.calls = 0;
+        l.cancel_at = of_whole.calls - (4 - part) * of_whole.calls / 8;
+        status = callback_run(&call);
+        check(status == FOV_CANCELLED, "cancelled by tile %lld of %lld: status %d", (long long)l.cancel_at,
+              (long long)of_whole.calls, (int)status);
+    }
+
     l.cancel = 0;
     l.cancel_at = 0;
     check(callback_run(&call) == FOV_OK && callback_same(&call, &whole), "after a cancelled call the next one is another");

@@ -89,7 +89,8 @@ static void check_valid(description *d, choices *in)
     } else {
         char *workspace = malloc(odd + needed);
         status = fov_attention(args, workspace + odd, needed);
-        if (status != FOV_OK && !(status == FOV_CANCELLED && d->cancel)) fail("fov_attention gives %d", (int)status);
+        if (status != (d->cancel ? FOV_CANCELLED : FOV_OK))
+            fail("fov_attention gives %d, *cancel is %d", (int)status, (int)d->cancel);
         if (status == FOV_CANCELLED) d->is_tame = 0;
         check_results(d);
         free(workspace);

@@ -4,9 +4,10 @@
  * accumulators stay in registers over a slab of head_dim, and rest in the tile between slabs, so one logit is one chain of
  * head_dim fused multiply-adds. A slab keeps its part of the queries in L1: head_dim = 256 has 48 KiB of them. */
 #define FOV_SLAB 128
-#define FOV_ASK_EVERY 8 /* elements of a row: 2 x 8 floats are a line */
+#define FOV_ASK_EVERY                                                                                                            \
+    8 /* elements of head_dim; for 8 keys twice as many of the rows that come next: 16 floats are a line, 16 doubles two, which processors fetch in pairs */
 
-/* Asks for one line of the keys and of the values that come next. From L3 they arrive at 20 GB/s: the first look at V alone took 3 % of
+/* Asks for the next line of the keys and of the values that come next. From L3 they arrive at 20 GB/s: the first look at V alone took 3 % of
  * a prefill. Spread over the loop the requests cost nothing; in one burst they fill the 16 line buffers and the loads wait. */
 FOV_INLINE void FOV_NAME(score_dot_ask)(const fov_block *b, int key, int64_t first, int64_t head_dim, int64_t d)
 {
@@ -25,7 +26,7 @@ FOV_INLINE void FOV_NAME(score_dot_step)(const real *key, int64_t key_ld, const 
     for (int k = 0; k < n_keys; k++) {
         vr x = vr_set1(key[k * key_ld]);
 #pragma GCC unroll 3
-        for (int j = 0; j < n_vectors; j++) sum[k][j] = vr_fma(x, q[j], sum[k][j]);
+        for (int j = 0; j < n_vectors; j++) vr_add_product(&sum[k][j], x, q[j]);
     }
 }
 
