@@ -255,12 +255,17 @@ static void run_task(void *context, int64_t task, int thread)
     }
 }
 
+static fov_status end(const fov_plan *p, int cancelled)
+{
+    return cancelled || is_cancelled(p) ? fov_problem(FOV_CANCELLED, "*cancel became non-zero") : FOV_OK;
+}
+
 fov_status fov_run(const fov_plan *p, char *workspace)
 {
     const fov_attention_args *a = p->args;
     if (p->n_tasks == 0) {
         if (p->stats_bytes) fov_totals_of_no_query(p);
-        return FOV_OK;
+        return end(p, 0);
     }
     fov_run_context run = {p, workspace, workspace + p->shared_bytes, 0};
     if (a->stats) {
@@ -272,5 +277,5 @@ fov_status fov_run(const fov_plan *p, char *workspace)
     if (p->finite_bytes) memset(workspace + p->split_bytes + p->stats_bytes, 0, p->finite_bytes);
     if (a->parallel_for && p->n_threads > 1) a->parallel_for(a->parallel_for_host, p->n_tasks, p->n_threads, run_task, &run);
     else fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
-    return run.cancelled ? fov_problem(FOV_CANCELLED, "*cancel became non-zero") : FOV_OK;
+    return end(p, run.cancelled);
 }

@@ -3,7 +3,7 @@
 cdef void *spare = NULL  # the last workspace, kept for the next call; owned by whoever holds the GIL
 cdef size_t spare_size = 0
 cdef enum:
-    LARGEST_SPARE = 1 << 20
+    LARGEST_SPARE = 8 << 20  # a thread takes up to 0.6 MiB; fresh pages cost more than a short call
 cdef long fail_after = -1
 cdef bint counting = False
 cdef fov_stats last_stats

@@ -215,6 +215,11 @@ static void test_cancel(const shape *s, int dtype)
               (long long)of_whole.calls, (int)status);
     }
 
+    call.args.q_len = 0;
+    status = callback_run(&call);
+    check(status == FOV_CANCELLED, "cancelled without a query: status %d", (int)status);
+    call.args.q_len = s->q_len;
+
     l.cancel = 0;
     l.cancel_at = 0;
     check(callback_run(&call) == FOV_OK && callback_same(&call, &whole), "after a cancelled call the next one is another");

@@ -31,7 +31,7 @@ def test_modes_that_hold_every_pair_fail(capsys, tmp_path):
 
 def test_plain_attention_passes(capsys):
     assert memory.main(["-k", "scaled_dot, softmax, weighted_sum"]) == 0
-    assert "1 modes, 5 processes; none holds Lq x Lk" in capsys.readouterr().out
+    assert "1 modes at 5 lengths; none holds Lq x Lk" in capsys.readouterr().out
 
 
 def test_unknown_mode(capsys):
