@@ -141,21 +141,6 @@ static void run_tile(fov_task *t, fov_query_block *q)
     else if (combine) p->accumulate->tile(&q->block);
 }
 
-/* The next tile, a part for each query block. */
-static void point_ahead(fov_task *t, int i)
-{
-    const fov_plan *p = t->plan;
-    const fov_array *arrays[2] = {&p->args->key, &p->args->value};
-    const char *rows[2] = {t->key, t->value};
-    fov_block *b = &t->blocks[i].block;
-    int64_t n = p->tile_keys / FOV_MAX_BLOCKS, first = t->keys_at + p->tile_keys + i * n;
-    if (first + n > t->chunk_last) first = t->keys_at;
-    for (int j = 0; j < 2; j++) {
-        b->ahead_bytes[j] = rows[j] ? arrays[j]->row_bytes : 0;
-        b->ahead[j] = rows[j] ? rows[j] + first * b->ahead_bytes[j] : (const char *)t->tile;
-    }
-}
-
 static void run_keys(fov_task *t)
 {
     int64_t first = t->chunk_last, last = t->chunk_first, tile = t->plan->tile_keys;
@@ -169,7 +154,7 @@ static void run_keys(fov_task *t)
     for (int64_t key = first; key < last && !is_cancelled(t->plan); key += tile) {
         fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
         for (int i = 0; i < t->n_blocks; i++) {
-            point_ahead(t, i);
+            fov_ask_ahead(t, &t->blocks[i], i, key + tile < last ? key + tile : -1);
             run_tile(t, &t->blocks[i]);
         }
     }

@@ -89,6 +89,9 @@ void fov_replace_overflowed(fov_task *task, fov_query_block *q);
 void fov_zero_row(const fov_plan *plan, char *at, int64_t n, int64_t step);
 void fov_scale_row(const fov_task *task, int64_t key, const void *weight, char *output_row);
 
+/* ahead.c: `part` of FOV_MAX_BLOCKS of the tile from key `next_key` on; of the output where that is negative */
+void fov_ask_ahead(fov_task *task, fov_query_block *q, int part, int64_t next_key);
+
 /* second_pass.c */
 void fov_run_second_pass(fov_task *task, fov_query_block *q);
 

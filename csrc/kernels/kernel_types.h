@@ -44,8 +44,8 @@ typedef struct fov_block {
     const void *query;
     const void *key, *value;   /* rows of this block, contiguous along the row */
     int64_t key_ld, value_ld;  /* elements from row to row */
-    const char *ahead[2];      /* rows of keys and of values that come next: a quarter as many as there are keys here */
-    int64_t ahead_bytes[2];    /* from row to row */
+    const char *ahead[2];      /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
+    int64_t ahead_bytes[2]; /* from row to row */
     int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
     const void *query_code,
         *key_code; /* what the score's encode made of query and key; query_code lies like query, key_code has */

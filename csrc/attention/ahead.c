@@ -1,0 +1,36 @@
+/* Which rows a query block asks for while it computes, so that they lie in L2 when their turn comes. */
+#include "attention/task.h"
+
+static void ask_for(fov_task *t, fov_block *b, int i, const char *rows, const fov_array *array, int64_t first)
+{
+    b->ahead_bytes[i] = rows ? array->row_bytes : 0;
+    b->ahead[i] = rows ? rows + first * array->row_bytes : (const char *)t->tile;
+}
+
+/* A part of the keys and values of the next tile. */
+static void ask_for_tile(fov_task *t, fov_query_block *q, int part, int64_t first)
+{
+    const fov_attention_args *a = t->plan->args;
+    int64_t n = t->plan->tile_keys / FOV_MAX_BLOCKS;
+    first = first + (part + 1) * n > t->chunk_last ? t->keys_at : first + part * n;
+    ask_for(t, &q->block, 0, t->key, &a->key, first);
+    ask_for(t, &q->block, 1, t->value, &a->value, first);
+}
+
+/* As many rows of the output as there are requests: stores to lines that are not there take 1.5 % of a prefill. */
+static void ask_for_output(fov_task *t, fov_query_block *q)
+{
+    const fov_plan *p = t->plan;
+    const fov_array *output = &p->args->output;
+    const char *rows = p->sums && p->n_chunks == 1 && p->group_size == 1 ? t->output : NULL;
+    int64_t n = p->tile_keys / FOV_MAX_BLOCKS, left = q->block.n_rows - n;
+    ask_for(t, &q->block, 0, rows, output, q->row);
+    ask_for(t, &q->block, 1, rows, output, q->row + (left < 0 ? 0 : left < n ? left : n));
+}
+
+void fov_ask_ahead(fov_task *t, fov_query_block *q, int part, int64_t next_key)
+{
+    if (t->plan->few_rows) return; /* their rows stream, and kernels ask for them row by row */
+    if (next_key >= 0) ask_for_tile(t, q, part, next_key);
+    else ask_for_output(t, q);
+}
