@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# s; idle threads that still spin steal the next competitor's core: libgomp's for some ms, OpenBLAS' for 2^26
-# cycles, 30 ms at 2.3 GHz
-PAUSE = 0.04
+# s; idle threads that still spin steal the next competitor's core: libgomp's for some ms, OpenBLAS' for 2^28
+# cycles of the time stamp counter, 117 ms at 2.3 GHz (measured)
+PAUSE = 0.15
 BURST = 0.002  # s; short calls are timed in bursts of about this length
 LONG = 0.25  # s; what a call this long finds cold no longer shows in its time
 FINE = 1e-6  # s; the resolution of a clock that can time a burst
