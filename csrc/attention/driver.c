@@ -160,12 +160,6 @@ static void run_keys(fov_task *t)
     }
 }
 
-static int in_range(const fov_plan *p, const fov_block *b)
-{
-    int64_t n_rows = p->few_rows ? b->n_rows : p->args->value_dim, n_columns = p->few_rows ? p->args->value_dim : b->n_lanes;
-    return p->kernels->all_finite(b->accumulators, n_columns, n_rows, n_columns);
-}
-
 /* A sum can leave the range of the compute type though its mean does not. Rows [row, end) once more with values so small that no
  * sum overflows; what was finite keeps its bits, so nothing that was flushed to 0 now can matter: a sum that overflowed is larger. */
 static void run_smaller(fov_task *t, int64_t row, int64_t end)
@@ -187,8 +181,7 @@ static void finish(fov_task *t, int64_t row, int64_t end)
 {
     int overflowed = 0;
     for (int i = 0; i < t->n_blocks; i++) {
-        if (t->plan->sums && t->output) overflowed |= !in_range(t->plan, &t->blocks[i].block);
-        fov_write_output(t, &t->blocks[i]);
+        overflowed |= !fov_write_output(t, &t->blocks[i]);
         if (t->plan->lists) fov_finish_lists(t, &t->blocks[i]);
         if (t->plan->second_pass) fov_run_second_pass(t, &t->blocks[i]);
     }

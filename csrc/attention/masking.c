@@ -32,14 +32,8 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
     if (q->last_key < q->first_key) q->last_key = q->first_key;
 }
 
-/* Bits low <= s < high of a word. */
-static uint32_t range_bits(int low, int high)
-{
-    low = low < 0 ? 0 : low;
-    high = high > 32 ? 32 : high;
-    if (low >= high) return 0;
-    return (uint32_t)((UINT64_C(1) << high) - (UINT64_C(1) << low));
-}
+/* Bits s < n of a word. */
+static uint32_t bits_before(int n) { return n <= 0 ? 0 : n >= 32 ? ~0u : (1u << n) - 1; }
 
 /* Steps of a lane that lie before key x, x counted from the first key of the tile; the lane holds keys j, j + key_lanes ...
  * key_lanes is a power of two: this runs for every lane of every small tile, and a division takes longer than its dot products. */
@@ -48,12 +42,17 @@ static int steps_before(int x, int j, int key_lanes)
     return x <= j ? 0 : (x - j + key_lanes - 1) >> __builtin_ctz((unsigned)key_lanes);
 }
 
-/* The words of the lanes of one row that attends first <= key < last of the tile. */
+/* The words of the lanes of one row that attends first <= key < last of the tile. Lane j has x / key_lanes keys before key x, and one
+ * more where j < x % key_lanes: two words each for first and last. */
 static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, int first, int last)
 {
-    for (int j = 0; j < key_lanes; j++) {
-        int low = steps_before(first, j, key_lanes), high = steps_before(last, j, key_lanes);
-        for (int w = 0; w < n_words; w++) bits[w * n_lanes + j] = range_bits(low - 32 * w, high - 32 * w);
+    const int shift = __builtin_ctz((unsigned)key_lanes), first_rest = first & (key_lanes - 1),
+              last_rest = last & (key_lanes - 1);
+    for (int w = 0; w < n_words; w++) {
+        int low = (first >> shift) - 32 * w, high = (last >> shift) - 32 * w;
+        const uint32_t before[2] = {bits_before(low), bits_before(low + 1)},
+                       after[2] = {bits_before(high), bits_before(high + 1)};
+        for (int j = 0; j < key_lanes; j++) bits[w * n_lanes + j] = after[j < last_rest] & ~before[j < first_rest];
     }
 }
 
@@ -109,7 +108,7 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
 
     uint32_t some = 0, all = ~0u;
     for (int w = 0; w < n_words; w++) {
-        uint32_t exist = range_bits(0, b->n_steps - 32 * w);
+        uint32_t exist = bits_before(b->n_steps - 32 * w);
         for (int i = 0; i < b->n_rows * key_lanes; i++) {
             some |= t->attend[w * n_lanes + i];
             all &= t->attend[w * n_lanes + i] | ~exist;

@@ -67,22 +67,29 @@ static int finish_rows(fov_task *t, fov_query_block *q, int writes_lse)
     return 1;
 }
 
-void fov_write_output(fov_task *t, fov_query_block *q)
+static int in_range(const fov_plan *p, const fov_block *b)
+{
+    int64_t n_rows = p->few_rows ? b->n_rows : p->args->value_dim, n_columns = p->few_rows ? p->args->value_dim : b->n_lanes;
+    return p->kernels->all_finite(b->accumulators, n_columns, n_rows, n_columns);
+}
+
+int fov_write_output(fov_task *t, fov_query_block *q)
 {
     const fov_plan *p = t->plan;
     const fov_array *array = &p->args->output;
     int finishes = finish_rows(t, q, t->lse != NULL);
-    if (!t->output || !p->sums) return;
-    if (finishes) p->accumulate->rescale(&q->block);
+    if (!t->output || !p->sums) return 1;
+    int finite = finishes ? p->accumulate->rescale(&q->block) : in_range(p, &q->block);
     const char *rows[FOV_MAX_LANES];
     fov_row_pointers(t, q, t->output, array, rows);
     if (!p->few_rows) {
         p->moves->scatter(q->block.accumulators, p->args->value_dim, q->block.n_lanes, (char *const *)rows, array->column_bytes);
-        return;
+        return finite;
     }
     for (int i = 0; i < q->block.n_rows; i++)
         p->moves->row_out((char *)q->block.accumulators + i * p->args->value_dim * p->kernels->real_bytes, p->args->value_dim,
                           (char *)rows[i], array->column_bytes);
+    return finite;
 }
 
 /* The elements of the output that are not finite, from sums of smaller values. */

@@ -84,7 +84,7 @@ void fov_totals_finish(fov_task *task, char *stats);
 void fov_totals_of_no_query(const fov_plan *plan);
 
 /* output.c */
-void fov_write_output(fov_task *task, fov_query_block *q);
+int fov_write_output(fov_task *task, fov_query_block *q); /* 0: a sum was NaN or left the range of the compute type */
 void fov_replace_overflowed(fov_task *task, fov_query_block *q);
 void fov_zero_row(const fov_plan *plan, char *at, int64_t n, int64_t step);
 void fov_scale_row(const fov_task *task, int64_t key, const void *weight, char *output_row);

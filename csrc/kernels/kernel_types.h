@@ -90,7 +90,7 @@ typedef struct fov_activation {
 typedef struct fov_accumulate {
     fov_block_fn tile;
     void (*selected)(fov_block *block, const uint32_t *attend);
-    fov_block_fn rescale; /* accumulators *= row_factor */
+    int (*rescale)(fov_block *block); /* accumulators *= row_factor; 0: one of them was NaN or Inf */
     void (*merge)(fov_block *into, fov_block *from); /* into = into * its row_factor + from * its row_factor */
 } fov_accumulate;
 

@@ -75,7 +75,9 @@ static void test_rescale(suite *suite, const fov_accumulate *entry, int combine,
     const fov_block *block = &b.block;
     wide *before = reals_copy(suite, &b.memory[ACCUMULATORS]);
     name_case(suite, block, combine, by_rows, "rescale");
-    RUN(suite, entry->rescale(&b.block));
+    int finite;
+    RUN(suite, finite = entry->rescale(&b.block));
+    check(finite, "finite accumulators are called not finite");
     for (int lane = 0; lane < block->n_rows; lane++)
         for (int64_t column = 0; column < block->value_dim; column++) {
             int64_t at = accumulator(block, by_rows, lane, column);
@@ -83,6 +85,15 @@ static void test_rescale(suite *suite, const fov_accumulate *entry, int combine,
             check_close(real_get(suite, block->accumulators, at), want, suite->u * fabsl(want) + suite->flushed, "accumulators",
                         lane, column);
         }
+    for (int i = 0; i < 2 && block->value_dim; i++) {
+        int lane = (int)random_below(&suite->random, block->n_rows);
+        int64_t column = random_below(&suite->random, block->value_dim), at = accumulator(block, by_rows, lane, column);
+        double good = real_get(suite, block->accumulators, at);
+        real_set(suite, block->accumulators, at, i ? -INFINITY : NAN);
+        RUN(suite, finite = entry->rescale(&b.block));
+        check(!finite, "an accumulator of %f in row %d, column %d is called finite", i ? -INFINITY : NAN, lane, (int)column);
+        real_set(suite, block->accumulators, at, good);
+    }
     free(before);
     kernel_block_free(&b);
 }

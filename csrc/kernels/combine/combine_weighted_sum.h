@@ -71,14 +71,29 @@ static void FOV_NAME(combine_weighted_sum_lanes_selected)(fov_block *b, const ui
     }
 }
 
-static void FOV_NAME(combine_weighted_sum_lanes_rescale)(fov_block *b)
+FOV_INLINE int FOV_NAME(weighted_sum_rescale)(fov_block *b, const int n_vectors)
 {
-    for (int i = 0; i < b->n_lanes; i += VR_LANES) {
-        vr factor = vr_load((const real *)b->row_factor + i);
-        for (int64_t c = 0; c < b->value_dim; c++) {
-            real *out = (real *)b->accumulators + c * b->n_lanes + i;
-            vr_store(out, vr_add(vr_mul(vr_load(out), factor), vr_zero())); /* + 0: a product flushed to -0 leaves no sign */
+    const vr zero = vr_zero();
+    vr factor[3], probe[3] = {zero, zero, zero}; /* x * 0 is 0, or NaN for Inf and NaN */
+#pragma GCC unroll 3
+    for (int j = 0; j < n_vectors; j++) factor[j] = vr_load((const real *)b->row_factor + j * VR_LANES);
+    for (int64_t c = 0; c < b->value_dim; c++)
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++) {
+            real *out = (real *)b->accumulators + (c * n_vectors + j) * VR_LANES;
+            vr x = vr_load(out);
+            probe[j] = vr_fma(x, zero, probe[j]);
+            vr_store(out, vr_add(vr_mul(x, factor[j]), zero)); /* + 0: a product flushed to -0 leaves no sign */
         }
+    return vr_hsum(vr_add(vr_add(probe[0], probe[1]), probe[2])) == 0;
+}
+
+static int FOV_NAME(combine_weighted_sum_lanes_rescale)(fov_block *b)
+{
+    switch (b->n_lanes / VR_LANES) {
+    case 1: return FOV_NAME(weighted_sum_rescale)(b, 1);
+    case 2: return FOV_NAME(weighted_sum_rescale)(b, 2);
+    default: return FOV_NAME(weighted_sum_rescale)(b, 3);
     }
 }
 
@@ -175,12 +190,17 @@ static void FOV_NAME(combine_weighted_sum_rows_selected)(fov_block *b, const uin
     }
 }
 
-static void FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
+static int FOV_NAME(combine_weighted_sum_rows_rescale)(fov_block *b)
 {
+    int finite = 1;
     for (int r = 0; r < b->n_rows; r++) {
         real factor = ((const real *)b->row_factor)[r * b->key_lanes], *out = (real *)b->accumulators + r * b->value_dim;
-        for (int64_t c = 0; c < b->value_dim; c++) out[c] = out[c] * factor + 0;
+        for (int64_t c = 0; c < b->value_dim; c++) {
+            finite &= out[c] - out[c] == 0;
+            out[c] = out[c] * factor + 0;
+        }
     }
+    return finite;
 }
 
 static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block *from)

@@ -141,6 +141,7 @@ static int FOV_NAME(all_finite)(const void *rows, int64_t ld, int64_t n_rows, in
 {
     const vr zero = vr_zero();
     vr sum[4] = {zero, zero, zero, zero}; /* one chain of additions would take 2 % of a prefill */
+    if (ld == n_columns) n_columns *= n_rows, n_rows = n_rows > 0;
     for (int64_t k = 0; k < n_rows; k++) {
         const real *p = (const real *)rows + k * ld;
         int64_t c = 0;
