@@ -46,6 +46,9 @@ static fov_status check_choices(const fov_attention_args *a)
     TRY(check_choice("activation", a->activation, FOV_N_ACTIVATIONS));
     TRY(check_choice("combine", a->combine, FOV_N_COMBINES));
     TRY(check_choice("dtype", a->dtype, FOV_N_DTYPES));
+    if (a->kv_dtype && a->kv_dtype != FOV_INT8 && a->kv_dtype != FOV_F8_E4M3)
+        return fov_problem(FOV_ERROR_ARGUMENT, "kv_dtype must be FOV_INT8, FOV_F8_E4M3, or 0 for the dtype of the call, got %d",
+                           (int)a->kv_dtype);
     if (a->mask.data && a->mask.dtype != FOV_BOOL)
         return fov_problem(FOV_ERROR_ARGUMENT, "mask.dtype must be FOV_BOOL, got %d", (int)a->mask.dtype);
     if (a->bias.data) TRY(check_choice("bias.dtype", a->bias.dtype, FOV_N_DTYPES));
@@ -101,6 +104,15 @@ static fov_status check_arrays(const fov_attention_args *a)
         return missing("logits.data", "in this stage");
     if ((a->stages == FOV_STAGE_ACTIVATION || a->stages == FOV_STAGE_COMBINE) && !a->weights.data)
         return missing("weights.data", "in this stage");
+    return FOV_OK;
+}
+
+static fov_status check_scales(const fov_attention_args *a, const char *name, const fov_array *scale)
+{
+    if (!scale->data) return FOV_OK;
+    if (!a->kv_dtype) return fov_problem(FOV_ERROR_ARGUMENT, "%s must be absent without kv_dtype", name);
+    if (scale->dtype != FOV_F32)
+        return fov_problem(FOV_ERROR_ARGUMENT, "%s.dtype must be FOV_F32, got %d", name, (int)scale->dtype);
     return FOV_OK;
 }
 
@@ -179,5 +191,7 @@ fov_status fov_check(const fov_attention_args *a)
     TRY(check_score(a));
     TRY(check_arrays(a));
     TRY(check_key_stats(a));
+    TRY(check_scales(a, "k_scale", &a->k_scale));
+    TRY(check_scales(a, "v_scale", &a->v_scale));
     return fov_check_strides(a);
 }

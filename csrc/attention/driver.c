@@ -90,6 +90,7 @@ static int values_finite(fov_task *t)
     uint8_t *known = t->finite ? t->finite + t->keys_at / t->plan->tile_keys : NULL;
     uint8_t found = known ? __atomic_load_n(known, __ATOMIC_RELAXED) : UNKNOWN;
     if (found != UNKNOWN) return found == FINITE;
+    fov_need_value(t);
     int finite = t->plan->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, t->plan->args->value_dim);
     if (known) __atomic_store_n(known, finite ? FINITE : NOT_FINITE, __ATOMIC_RELAXED);
     return finite;
@@ -106,6 +107,22 @@ static int must_select(fov_task *t, fov_query_block *q, int attend)
     return !t->value_finite;
 }
 
+/* accumulators += the weights of the tile times the values from key `first` on. */
+static void add_values(fov_task *t, fov_query_block *q, int64_t first, int selected)
+{
+    const fov_plan *p = t->plan;
+    if (p->reads_stored_values && !selected && !t->value_ready && !t->value_halvings) {
+        q->block.stored_value = fov_stored_values(t, first);
+        p->accumulate->tile_stored(&q->block);
+        return;
+    }
+    fov_need_value(t);
+    q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * p->kernels->real_bytes;
+    q->block.value_ld = t->value_ld;
+    if (selected) p->accumulate->selected(&q->block, t->attend);
+    else p->accumulate->tile(&q->block);
+}
+
 /* One query block against one block of keys, trimmed to the keys that some row may attend. */
 static void run_tile(fov_task *t, fov_query_block *q)
 {
@@ -120,11 +137,6 @@ static void run_tile(fov_task *t, fov_query_block *q)
     if (attend == FOV_DEAD) return;
     int combine = p->sums, selected = 0;
     if (p->lists) fov_collect(t, q, first);
-    if (combine) {
-        fov_need_value(t);
-        q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * p->kernels->real_bytes;
-        q->block.value_ld = t->value_ld;
-    }
     if (p->args->stages & FOV_STAGE_ACTIVATION) {
         selected = combine && must_select(t, q, attend);
         if (selected) p->kernels->modify.differ(&q->block, -(double)INFINITY, t->attend);
@@ -137,8 +149,7 @@ static void run_tile(fov_task *t, fov_query_block *q)
         selected = 1;
         p->kernels->modify.differ(&q->block, 0, t->attend);
     }
-    if (selected) p->accumulate->selected(&q->block, t->attend);
-    else if (combine) p->accumulate->tile(&q->block);
+    if (combine) add_values(t, q, first, selected);
 }
 
 static void run_keys(fov_task *t)
@@ -196,6 +207,7 @@ static void run_task(void *context, int64_t task, int thread)
     if (was_cancelled(run)) return;
     t.plan = p;
     t.totals = NULL;
+    t.k_scale = t.v_scale = NULL;
     t.value_halvings = 0;
     t.tiles_computed = t.tiles_dead = 0;
     int64_t unit = p->n_chunks == 1 ? task : task / p->n_chunks, chunk = task - unit * p->n_chunks;

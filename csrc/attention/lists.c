@@ -146,7 +146,6 @@ static void select_row(fov_task *t, fov_query_block *q, int row)
 static void sum_row(fov_task *t, fov_query_block *q, int row, int is_nan)
 {
     const fov_plan *p = t->plan;
-    const fov_array *array = &p->args->value;
     int64_t real = p->kernels->real_bytes, dim = p->args->value_dim, n = q->lists.n[row], ld;
     char *weights = values_of(t, q, row), *sum = q->block.accumulators;
     int32_t *keys = keys_of(q, row);
@@ -156,8 +155,9 @@ static void sum_row(fov_task *t, fov_query_block *q, int row, int is_nan)
         p->kernels->moves[FOV_F64].row_in((const char *)&nan, 0, dim, sum);
         return;
     }
-    if (fov_rows_as_they_lie(t, t->value, array, dim, &ld)) {
-        p->kernels->lists.weighted_sum(t->value, ld, keys, weights, n, dim, sum);
+    const char *values = fov_values(t, &ld);
+    if (values) {
+        p->kernels->lists.weighted_sum(values, ld, keys, weights, n, dim, sum);
         return;
     }
     for (int64_t i = 0; i < n; i += p->tile_keys) {
@@ -165,8 +165,7 @@ static void sum_row(fov_task *t, fov_query_block *q, int row, int is_nan)
         int part = (int)(n - i < p->tile_keys ? n - i : p->tile_keys);
         for (int k = 0; k < part; k++) {
             local[k] = k;
-            p->moves->row_in(t->value + keys[i + k] * array->row_bytes, array->column_bytes, dim,
-                             (char *)t->value_rows + k * dim * real);
+            fov_read_value(t, keys[i + k], (char *)t->value_rows + k * dim * real);
         }
         p->kernels->lists.weighted_sum(t->value_rows, dim, local, weights + i * real, part, dim, sum);
     }

@@ -97,6 +97,18 @@ static void modify(fov_task *t, fov_query_block *q, int64_t key)
     assert(q->block.multiplier == p->multiplier);
 }
 
+static void score(fov_task *t, fov_query_block *q, int64_t key)
+{
+    if (t->plan->reads_stored_keys) {
+        q->block.stored_key = fov_stored_keys(t, key);
+        t->plan->score->rows_stored(&q->block);
+        return;
+    }
+    fov_need_key(t);
+    fov_point_at_keys(t, q, key);
+    t->plan->score_tile(&q->block);
+}
+
 int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
 {
     const fov_attention_args *a = t->plan->args;
@@ -110,10 +122,8 @@ int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
     }
     t->tiles_computed++;
     if (a->stages & FOV_STAGE_SCORE) {
-        fov_need_key(t);
-        fov_point_at_keys(t, q, key);
         q->block.multiplier = a->scale;
-        t->plan->score_tile(&q->block);
+        score(t, q, key);
         modify(t, q, key);
     } else {
         q->block.multiplier = 1;

@@ -33,12 +33,13 @@ void fov_zero_row(const fov_plan *p, char *at, int64_t n, int64_t step)
 void fov_scale_row(const fov_task *t, int64_t key, const void *weight, char *out)
 {
     const fov_plan *p = t->plan;
-    const fov_array *array = &p->args->value;
-    const char *row = t->value + key * array->row_bytes;
     void *products = t->blocks[0].block.accumulators;
     int64_t ld;
-    if (!fov_rows_as_they_lie(t, row, array, p->args->value_dim, &ld)) {
-        p->moves->row_in(row, array->column_bytes, p->args->value_dim, t->value_rows);
+    const char *row = fov_values(t, &ld);
+    if (row) {
+        row += key * p->args->value.row_bytes;
+    } else {
+        fov_read_value(t, key, t->value_rows);
         row = t->value_rows;
     }
     p->kernels->lists.scaled(row, weight, p->args->value_dim, products);

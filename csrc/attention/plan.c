@@ -46,11 +46,27 @@ static void choose_passes(const fov_attention_args *a, fov_plan *p)
     p->keep = sparse ? (a->activation == FOV_ACTIVATION_INDEX_topk ? a->top_k : 0) : p->select ? a->select_k : 0;
 }
 
+static int fills_vectors(const fov_plan *p, const fov_array *array, int64_t n_columns)
+{
+    int64_t item = p->quantized_in ? 1 : 2;
+    return n_columns > 0 && n_columns % p->kernels->vector_lanes == 0 && array->column_bytes == item;
+}
+
+/* Few rows read K and V once: through scratch a bf16 or int8 decode takes as long as one of f32. */
+static void choose_stored(const fov_attention_args *a, fov_plan *p)
+{
+    if (!p->few_rows || p->stored_type == FOV_F32 || p->kernels->real_bytes != 4) return;
+    p->reads_stored_keys = needs(a, FOV_STAGE_SCORE) && p->score->rows_stored && fills_vectors(p, &a->key, p->key_dim);
+    p->reads_stored_values = p->sums && p->accumulate->tile_stored && fills_vectors(p, &a->value, a->value_dim);
+}
+
 static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
 {
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
     p->activation = &p->kernels->activation[a->activation];
     p->moves = &p->kernels->moves[a->dtype];
+    p->stored_type = a->kv_dtype ? a->kv_dtype : a->dtype;
+    if (a->kv_dtype) p->quantized_in = p->kernels->quantized_in[a->kv_dtype - FOV_INT8];
     if (needs(a, FOV_STAGE_ACTIVATION) && a->lse.data && !p->activation->has_lse)
         return fov_problem(FOV_ERROR_UNSUPPORTED, "lse must be NULL for an activation without a denominator");
     if (needs(a, FOV_STAGE_ACTIVATION) && a->sinks && !p->activation->takes_sinks)
@@ -66,6 +82,7 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->score = &p->kernels->score[a->score];
     p->score_tile = p->few_rows ? p->score->rows : p->score->lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
+    choose_stored(a, p);
     return FOV_OK;
 }
 

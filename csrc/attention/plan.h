@@ -20,6 +20,9 @@ typedef struct fov_plan {
     const fov_score *score;
     fov_block_fn score_tile; /* of the orientation */
     const fov_moves *moves; /* of the storage type */
+    fov_quantized_in quantized_in; /* of keys and values with scales; NULL: they have the storage type */
+    int stored_type; /* of keys and values, fov_dtype */
+    int reads_stored_keys, reads_stored_values; /* kernels convert while they read, where nothing has to look at reals */
 
     int early_scale; /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
     int capped; /* softcap is on; beyond the root of the range nothing is capped and neither x / cap nor cap tanh kept its digits */

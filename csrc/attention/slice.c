@@ -1,7 +1,6 @@
-/* Where a task's arrays begin, and blocks of keys and values as contiguous reals. */
+/* Where a task's arrays begin, and tiles of its matrices. */
 #include "attention/task.h"
 
-#include <math.h>
 #include <string.h>
 
 static int64_t batch_offset(const fov_attention_args *a, const int64_t *strides, int64_t batch)
@@ -38,6 +37,10 @@ void fov_task_slice(fov_task *t, int64_t slice)
     int64_t head = p->kv_group_size == 1 ? t->q_head : t->q_head / p->kv_group_size;
     t->key = begin(a, &a->key, batch, head);
     t->value = begin(a, &a->value, batch, head);
+    if (p->quantized_in) {
+        t->k_scale = begin(a, &a->k_scale, batch, head);
+        t->v_scale = begin(a, &a->v_scale, batch, head);
+    }
     t->query = begin(a, &a->query, batch, t->q_head);
     t->mask = begin(a, &a->mask, batch, t->q_head);
     t->bias = begin(a, &a->bias, batch, t->q_head);
@@ -111,68 +114,4 @@ void fov_scatter_tile(const fov_task *t, const fov_query_block *q, char *base, c
         t->plan->moves->scatter((char *)b->tile + (int64_t)whole * b->n_lanes * t->plan->kernels->real_bytes, 1, b->n_lanes,
                                 (char *const *)lanes, step);
     }
-}
-
-void fov_key_block(fov_task *t, int64_t key, int64_t n)
-{
-    t->keys_at = key;
-    t->n_keys_at = n;
-    t->key_ready = t->value_ready = 0;
-    t->value_finite = -1;
-}
-
-/* 1: rows of an array that a kernel can read where they are: contiguous aligned reals. */
-int fov_rows_as_they_lie(const fov_task *t, const char *rows, const fov_array *array, int64_t n_columns, int64_t *ld)
-{
-    int64_t real = t->plan->kernels->real_bytes;
-    int same = t->plan->args->dtype == (real == 8 ? FOV_F64 : FOV_F32) && (array->column_bytes == real || n_columns <= 1);
-    *ld = real == 8 ? array->row_bytes / 8 : array->row_bytes / 4;
-    return same && ((uint64_t)array->row_bytes & (uint64_t)(real - 1)) == 0 && ((uintptr_t)rows & (uintptr_t)(real - 1)) == 0;
-}
-
-/* Rows as they lie, when they are contiguous aligned reals and their stride does not fight the cache: rows a multiple of 4 KiB
- * apart share few cache sets (80 % of the FMA peak becomes 54 % at head_dim 64; the copy brings 73 %, itself included). A
- * single query block would not earn the copy back. */
-static const char *rows_of(const fov_task *t, const char *base, const fov_array *array, int64_t n_columns, void *scratch,
-                           int64_t *ld)
-{
-    const fov_plan *p = t->plan;
-    int64_t real = p->kernels->real_bytes;
-    const char *rows = base + t->keys_at * array->row_bytes;
-    int hurts = t->n_blocks > 1 && array->row_bytes % 4096 == 0 && array->row_bytes != 0;
-    if (fov_rows_as_they_lie(t, rows, array, n_columns, ld) && !hurts) return rows;
-    *ld = n_columns;
-    for (int64_t k = 0; k < t->n_keys_at; k++)
-        p->moves->row_in(rows + k * array->row_bytes, array->column_bytes, n_columns, (char *)scratch + k * n_columns * real);
-    return scratch;
-}
-
-void fov_need_key(fov_task *t)
-{
-    const fov_plan *p = t->plan;
-    if (t->key_ready) return;
-    t->key_block = rows_of(t, t->key, &p->args->key, p->key_dim, t->key_rows, &t->key_ld);
-    if (p->score->encode || p->args->score_w_k.data) fov_encode_keys(t);
-    t->key_ready = 1;
-}
-
-static void make_smaller(fov_task *t)
-{
-    const fov_plan *p = t->plan;
-    int64_t n = p->args->value_dim, real = p->kernels->real_bytes;
-    double wide = ldexp(1, -t->value_halvings);
-    float narrow = (float)wide;
-    for (int64_t k = 0; k < t->n_keys_at; k++)
-        p->kernels->lists.scaled(t->value_block + k * t->value_ld * real, real == 8 ? (void *)&wide : (void *)&narrow, n,
-                                 (char *)t->value_rows + k * n * real);
-    t->value_block = t->value_rows;
-    t->value_ld = n;
-}
-
-void fov_need_value(fov_task *t)
-{
-    if (t->value_ready) return;
-    t->value_block = rows_of(t, t->value, &t->plan->args->value, t->plan->args->value_dim, t->value_rows, &t->value_ld);
-    if (t->value_halvings) make_smaller(t);
-    t->value_ready = 1;
 }

@@ -103,9 +103,10 @@ static uint64_t all_bits(const fov_array *x) { return bits(x->head_bytes) | bits
 /* Arrays that are not there may have any strides. */
 static fov_status check_each(const fov_attention_args *a)
 {
-    const fov_array *const arrays[] = {&a->query,   &a->key,    &a->value, &a->output, &a->lse,
-                                       &a->weights, &a->logits, &a->mask,  &a->bias,   &a->key_stats};
-    static const char names[][10] = {"query", "key", "value", "output", "lse", "weights", "logits", "mask", "bias", "key_stats"};
+    const fov_array *const arrays[] = {&a->query,  &a->key,  &a->value, &a->output,    &a->lse,     &a->weights,
+                                       &a->logits, &a->mask, &a->bias,  &a->key_stats, &a->k_scale, &a->v_scale};
+    static const char names[][10] = {"query",  "key",  "value", "output",    "lse",     "weights",
+                                     "logits", "mask", "bias",  "key_stats", "k_scale", "v_scale"};
     fov_status status = FOV_OK;
     for (int i = 0; i < (int)(sizeof arrays / sizeof *arrays) && !status; i++) {
         const fov_array *x = arrays[i];
@@ -123,7 +124,7 @@ fov_status fov_check_strides(const fov_attention_args *a)
     /* one comparison for a call without batch axes: a tenth of the instructions of a tiny call otherwise */
     uint64_t all = all_bits(&a->query) | all_bits(&a->key) | all_bits(&a->value) | all_bits(&a->output) | all_bits(&a->lse) |
                    all_bits(&a->weights) | all_bits(&a->logits) | all_bits(&a->mask) | all_bits(&a->bias) |
-                   all_bits(&a->key_stats) | bits(a->output_key_bytes);
+                   all_bits(&a->key_stats) | all_bits(&a->k_scale) | all_bits(&a->v_scale) | bits(a->output_key_bytes);
     fov_status status = a->n_batch_axes || all >> MOST_STRIDE_BITS ? check_each(a) : FOV_OK;
     return status ? status : check_no_overlap(a);
 }

@@ -17,7 +17,7 @@ typedef struct fov_query_block {
 typedef struct fov_task {
     const fov_plan *plan;
     /* the slice: where (batch element, first query head of the group) or (batch element, kv head) begins in each array */
-    const char *query, *key, *value, *mask, *bias;
+    const char *query, *key, *value, *mask, *bias, *k_scale, *v_scale;
     char *output, *lse, *weights, *logits, *key_stats;
     int64_t slice, q_head, kv_length, q_offset;
     int64_t chunk_first, chunk_last; /* keys of this task */
@@ -54,10 +54,15 @@ void fov_row_pointers(const fov_task *task, const fov_query_block *q, const char
 void fov_gather_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
                      void *tile);
 void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base, const fov_array *array, int64_t key);
-int fov_rows_as_they_lie(const fov_task *task, const char *rows, const fov_array *array, int64_t n_columns, int64_t *ld);
+
+/* rows.c */
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);
 void fov_need_value(fov_task *task);
+const char *fov_values(const fov_task *task, int64_t *ld); /* all values as reals; NULL: they have to be read one by one */
+fov_stored fov_stored_keys(const fov_task *task, int64_t key); /* from `key` on, as they are stored */
+fov_stored fov_stored_values(const fov_task *task, int64_t key);
+void fov_read_value(const fov_task *task, int64_t key, void *reals);
 
 /* encode.c */
 void fov_read_query(fov_task *task, fov_query_block *q);

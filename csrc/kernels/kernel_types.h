@@ -20,6 +20,11 @@
 #define FOV_N_DTYPES 4 /* f32 f64 f16 bf16, in the order of fov_dtype */
 
 enum {
+#define FOV_QUANTIZED(name, DTYPE) FOV_QUANTIZED_INDEX_##name,
+#include "kernels/kernels.def"
+    FOV_N_QUANTIZED
+};
+enum {
 #define FOV_SCORE(name, kernel) FOV_SCORE_INDEX_##name,
 #include "kernels/kernels.def"
     FOV_N_SCORES
@@ -35,6 +40,16 @@ enum {
     FOV_N_COMBINES
 };
 
+/* Keys or values of another type than the reals, for kernels of few rows that convert while they read. The columns are contiguous,
+ * and fill whole vectors. */
+typedef struct fov_stored {
+    int dtype; /* FOV_F16, FOV_BF16, FOV_INT8 or FOV_F8_E4M3 */
+    const char *rows;
+    int64_t row_bytes;
+    const char *scales; /* of the last two: a float for each row; NULL: ones */
+    int64_t scale_bytes;
+} fov_stored;
+
 typedef struct fov_block {
     void *tile; /* [n_steps][n_lanes] */
     int n_keys, n_rows;
@@ -44,6 +59,7 @@ typedef struct fov_block {
     const void *query;
     const void *key, *value;   /* rows of this block, contiguous along the row */
     int64_t key_ld, value_ld;  /* elements from row to row */
+    fov_stored stored_key, stored_value; /* in place of them for rows_stored and tile_stored */
     const char *ahead[2];      /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
     int64_t ahead_bytes[2]; /* from row to row */
     int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
@@ -63,6 +79,7 @@ typedef void (*fov_block_fn)(fov_block *block);
 
 typedef struct fov_score {
     fov_block_fn lanes, rows; /* fills the tile */
+    fov_block_fn rows_stored; /* rows, from stored_key; NULL: there is none */
     /* code[n_rows][dim] of rows of queries or keys, reach[n_rows]; NULL where the score reads them as they are */
     void (*encode)(const void *rows, int64_t ld, int64_t n_rows, int64_t dim, void *code, void *reach);
     int code_replaces; /* the code stands for the rows: the block's query and key are the codes */
@@ -89,6 +106,7 @@ typedef struct fov_activation {
  * rows do not attend them: attend has one bit per step, word [step / 32][lane], and a cleared bit keeps the value out altogether. */
 typedef struct fov_accumulate {
     fov_block_fn tile;
+    fov_block_fn tile_stored; /* tile, from stored_value; NULL: there is none */
     void (*selected)(fov_block *block, const uint32_t *attend);
     int (*rescale)(fov_block *block); /* accumulators *= row_factor; 0: one of them was NaN or Inf */
     void (*merge)(fov_block *into, fov_block *from); /* into = into * its row_factor + from * its row_factor */
@@ -142,6 +160,9 @@ typedef struct fov_moves {
     void (*scatter)(const void *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step);
 } fov_moves;
 
+/* n elements of a row, `step` bytes apart, times the scale of the row */
+typedef void (*fov_quantized_in)(const char *source, int64_t step, int64_t n, float scale, void *reals);
+
 typedef struct fov_kernels {
     int real_bytes; /* 4 or 8 */
     double least, largest; /* normal positive reals */
@@ -153,6 +174,7 @@ typedef struct fov_kernels {
     fov_combine combine[FOV_N_COMBINES];
     fov_list_kernels lists;
     fov_moves moves[FOV_N_DTYPES];
+    fov_quantized_in quantized_in[FOV_N_QUANTIZED];
     /* n bytes of a bool mask, `step` apart, to bits: word i at words[i * word_stride] holds keys 32 i .. 32 i + 31 */
     void (*pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride);
     int (*all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns);

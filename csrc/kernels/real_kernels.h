@@ -1,6 +1,10 @@
 /* Every kernel of one real type: set FOV_REAL_BITS, include; the last definition is its table. */
 #include "simd/vec_real.h"
 
+#include "kernels/move/moves.h"
+#include "kernels/move/quantized.h"
+#include "kernels/move/stored.h"
+
 #include "kernels/activation/tile_max.h"
 
 #include "kernels/activation/activation_elementwise.h"
@@ -12,7 +16,6 @@
 #include "kernels/combine/combine_weighted_sum.h"
 #include "kernels/list/lists.h"
 #include "kernels/modify/modify.h"
-#include "kernels/move/moves.h"
 #include "kernels/score/score_additive.h"
 #include "kernels/score/score_cosine.h"
 #include "kernels/score/score_dot.h"
@@ -77,6 +80,11 @@ static const fov_kernels FOV_NAME(kernels) = {
                .row_out = FOV_NAME(row_out_as_##name),                                                                           \
                .gather = FOV_NAME(gather_as_##name),                                                                             \
                .scatter = FOV_NAME(scatter_as_##name)},
+#include "kernels/kernels.def"
+        },
+    .quantized_in =
+        {
+#define FOV_QUANTIZED(name, DTYPE) [FOV_QUANTIZED_INDEX_##name] = FOV_NAME(quantized_in_as_##name),
 #include "kernels/kernels.def"
         },
     .pack_bits = FOV_NAME(pack_bits),

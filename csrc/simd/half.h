@@ -1,4 +1,4 @@
-/* Scalar conversions of the 16-bit types, exact or rounded to nearest even, NaN kept, no hardware support needed. */
+/* Scalar conversions of the 16-bit types and of float8, exact or rounded to nearest even, NaN kept, no hardware support needed. */
 #ifndef FOV_HALF_H
 #define FOV_HALF_H
 
@@ -48,6 +48,14 @@ static inline uint16_t fov_f32_to_f16(float x)
         return (uint16_t)(sign | (fov_bits_of(r) - 0x3f000000u));
     }
     return (uint16_t)(sign | ((a - 0x38000000u + 0xfffu + ((a >> 13) & 1u)) >> 13));
+}
+
+/* e4m3fn: bias 7, no infinity, one NaN of either sign. Its bits seven to the left are the f16 of 2^-8 times the number, subnormals
+ * included. */
+static inline float fov_f8_to_f32(uint8_t b)
+{
+    if ((b & 0x7fu) == 0x7fu) return fov_float_of(0x7fc00000u);
+    return fov_f16_to_f32((uint16_t)((b & 0x80u) << 8 | (b & 0x7fu) << 7)) * 256;
 }
 
 /* Bit i tells whether byte i of 32 is not 0 (little endian): the high bit of (x & 0x7f) + 0x7f | x is set exactly for non-zero

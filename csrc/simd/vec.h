@@ -23,7 +23,7 @@
  *   sums(v)                        vector whose lane i is the sum of the lanes of v[i], for LANES vectors
  *   transpose(rows)                LANES x LANES, in place
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
- *
+ *   load_int8 load_f8              LANES int8, float8 (e4m3fn) (f32 only)
  *
  * vec_prefetch(p), vec_prefetch_l2(p): reads the line of p into L1, or L2, if it can; never faults. vec_nonzero32(p): bit i tells whether byte i of 32 is not 0. vec_enter, vec_leave: the floating point environment of a task.
  * A file that includes this without any ISA flags gets vec_scalar.h, so every kernel header opens clean in an editor. */

@@ -148,6 +148,20 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     _mm_storeu_si128((__m128i *)p, _mm_packus_epi32(_mm256_castsi256_si128(high), _mm256_extracti128_si256(high, 1)));
 }
 
+FOV_INLINE vf32 vf32_load_int8(const void *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+/* The bits of a byte seven to the left, sign in place, are the f16 of 2^-8 times the number; 0x7f is NaN. */
+FOV_INLINE vf32 vf32_load_f8(const void *p)
+{
+    const __m128i most = _mm_set1_epi16(0x7f);
+    __m128i wide = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)p));
+    __m128i half = _mm_and_si128(_mm_slli_epi16(wide, 7), _mm_set1_epi16((int16_t)0xbf80));
+    half = _mm_or_si128(half, _mm_and_si128(_mm_cmpeq_epi16(_mm_and_si128(wide, most), most), _mm_set1_epi16(0x7e00)));
+    return _mm256_mul_ps(_mm256_cvtph_ps(half), _mm256_set1_ps(256));
+}
+
 FOV_INLINE vf32 vf32_sums(const vf32 *v)
 {
     vf32 a = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));

@@ -126,6 +126,20 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(rounded, 16)));
 }
 
+FOV_INLINE vf32 vf32_load_int8(const void *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
+/* The bits of a byte seven to the left, sign in place, are the f16 of 2^-8 times the number; 0x7f is NaN. */
+FOV_INLINE vf32 vf32_load_f8(const void *p)
+{
+    __m256i wide = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)p));
+    __m256i half = _mm256_and_si256(_mm256_slli_epi16(wide, 7), _mm256_set1_epi16((int16_t)0xbf80));
+    __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_and_si256(wide, _mm256_set1_epi16(0x7f)), _mm256_set1_epi16(0x7f));
+    half = _mm256_mask_mov_epi16(half, nan, _mm256_set1_epi16(0x7e00));
+    return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256));
+}
+
 /* 30 shuffles and 15 additions: halves of pairs, quarters, then 128-bit blocks twice; lanes come out in order. */
 FOV_INLINE vf32 vf32_sums(const vf32 *v)
 {

@@ -156,6 +156,22 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     uint16x4_t h = vshrn_n_u32(rounded, 16);
     memcpy(p, &h, 8);
 }
+FOV_INLINE vf32 vf32_load_int8(const void *p)
+{
+    int8_t b[8] = {0};
+    memcpy(b, p, 4);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vld1_s8(b)))));
+}
+/* The bits of a byte seven to the left, sign in place, are the f16 of 2^-8 times the number; 0x7f is NaN. */
+FOV_INLINE vf32 vf32_load_f8(const void *p)
+{
+    int8_t b[8] = {0};
+    memcpy(b, p, 4);
+    uint16x4_t wide = vreinterpret_u16_s16(vget_low_s16(vmovl_s8(vld1_s8(b)))), most = vdup_n_u16(0x7f);
+    uint16x4_t half = vand_u16(vshl_n_u16(wide, 7), vdup_n_u16(0xbf80));
+    half = vorr_u16(half, vand_u16(vceq_u16(vand_u16(wide, most), most), vdup_n_u16(0x7e00)));
+    return vmulq_n_f32(vcvt_f32_f16(vreinterpret_f16_u16(half)), 256);
+}
 FOV_INLINE uint32_t vec_nonzero32(const void *p) { return fov_nonzero32(p); }
 
 FOV_INLINE vf32 vf32_sums(const vf32 *v) { return vpaddq_f32(vpaddq_f32(v[0], v[1]), vpaddq_f32(v[2], v[3])); }

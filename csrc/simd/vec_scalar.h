@@ -192,6 +192,18 @@ FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
     for (int i = 0; i < 4; i++) h[i] = fov_f32_to_bf16(v[i]);
     memcpy(p, h, 8);
 }
+FOV_INLINE vf32 vf32_load_int8(const void *p)
+{
+    int8_t b[4];
+    memcpy(b, p, 4);
+    return (vf32){b[0], b[1], b[2], b[3]};
+}
+FOV_INLINE vf32 vf32_load_f8(const void *p)
+{
+    uint8_t b[4];
+    memcpy(b, p, 4);
+    return (vf32){fov_f8_to_f32(b[0]), fov_f8_to_f32(b[1]), fov_f8_to_f32(b[2]), fov_f8_to_f32(b[3])};
+}
 FOV_INLINE uint32_t vec_nonzero32(const void *p) { return fov_nonzero32(p); }
 
 FOV_INLINE vf32 vf32_sums(const vf32 *v) { return (vf32){vf32_hsum(v[0]), vf32_hsum(v[1]), vf32_hsum(v[2]), vf32_hsum(v[3])}; }

@@ -21,6 +21,8 @@ from foveate.cfoveate cimport (
     FOV_ACTIVATION_TOPK,
     FOV_BF16,
     FOV_BOOL,
+    FOV_INT8,
+    FOV_F8_E4M3,
     FOV_CANCELLED,
     FOV_COMBINE_PRODUCT,
     FOV_COMBINE_SELECT,

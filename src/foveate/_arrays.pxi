@@ -51,13 +51,31 @@ cdef object take(Call *call, int slot, object array, int least_ndim=2):
     cdef object dtype = array.dtype
     cdef int code = code_of(dtype)
     if code < 0:
+        if call.args.stages == FOV_STAGE_ALL and slot != QUERY:
+            return take_quantized(call, slot, array)
         _validate.refuse_dtype(NAMES[slot], array)
+    if call.args.kv_dtype:
+        _validate.refuse_quantized(dtype, call.args.kv_dtype)
     if call.args.dtype < 0:
         call.args.dtype = code
     elif call.args.dtype != code:
         _validate.refuse_mixed_dtypes(NAMES[slot], dtype, call.args.dtype)
     acquire(call, slot, array.view(UINT16) if code == FOV_BF16 else array)
     if call.buffers[slot].ndim < least_ndim:
+        _validate.refuse_ndim(NAMES[slot], array.shape)
+    return array
+
+
+cdef object take_quantized(Call *call, int slot, object array):
+    """Acquire key or value, both of int8 or both of float8."""
+    cdef int code = _validate.quantized_code(array.dtype)
+    if code == 0:
+        _validate.refuse_dtype(NAMES[slot], array)
+    if slot == VALUE and call.args.kv_dtype != code:
+        _validate.refuse_quantized(array.dtype, call.args.kv_dtype)
+    call.args.kv_dtype = code
+    acquire(call, slot, array.view(UINT8))
+    if call.buffers[slot].ndim < 2:
         _validate.refuse_ndim(NAMES[slot], array.shape)
     return array
 
@@ -267,6 +285,17 @@ cdef int place_matrix(Call *call, int slot, fov_array *view, object array, int c
     place(call, slot, view, call.args.n_q_heads, call.args.q_len, call.args.kv_len)
     view.dtype = code
     return 0
+
+
+cdef object place_scale(Call *call, int slot, fov_array *view, object scale):
+    """k_scale or v_scale, broadcast to (..., Hkv, Lk); returns the array."""
+    if call.args.kv_dtype == 0:
+        _validate.refuse_scale(NAMES[slot])
+    scale = _validate.scale(NAMES[slot], scale)
+    acquire(call, slot, scale)
+    place(call, slot, view, call.args.n_kv_heads, call.args.kv_len, 1, False, 1)
+    view.dtype = FOV_F32
+    return scale
 
 
 cdef int place_per_batch(Call *call, int slot, fov_per_batch *view, object array) except -1:

@@ -67,6 +67,8 @@ class Plan:
         query: npt.ArrayLike,
         key: npt.ArrayLike,
         value: npt.ArrayLike,
+        k_scale: npt.ArrayLike | None,
+        v_scale: npt.ArrayLike | None,
         mask: npt.ArrayLike | None,
         bias: npt.ArrayLike | None,
         alibi_slopes: npt.ArrayLike | None,

@@ -31,7 +31,7 @@ cdef enum:
 
 cdef enum:  # slots of a Call
     QUERY, KEY, VALUE, OUTPUT, LSE, WEIGHTS, LOGITS, MASK, BIAS, KV_LENGTHS, Q_OFFSET, ALIBI_SLOPES, SINKS
-    KEY_STATS, PARAMETER_V, PARAMETER_W_Q, PARAMETER_W_K
+    KEY_STATS, PARAMETER_V, PARAMETER_W_Q, PARAMETER_W_K, K_SCALE, V_SCALE
     N_SLOTS
 
 cdef enum:  # alignments of queries and keys; mode.py has the same list
@@ -39,7 +39,7 @@ cdef enum:  # alignments of queries and keys; mode.py has the same list
 
 cdef tuple NAMES = (
     "query", "key", "value", "out", "lse", "weights", "logits", "mask", "bias", "kv_lengths", "q_offset",
-    "alibi_slopes", "sinks", "key_stats", "v", "w_q", "w_k",
+    "alibi_slopes", "sinks", "key_stats", "v", "w_q", "w_k", "k_scale", "v_scale",
 )
 cdef object ndarray = np.ndarray
 cdef object empty = np.empty
@@ -48,6 +48,7 @@ cdef object F64 = np.dtype(np.float64)
 cdef object F16 = np.dtype(np.float16)
 cdef object BF16 = None  # the dtype of ml_dtypes, once one has come in
 cdef object BOOL = np.dtype(np.bool_)
+cdef object UINT8 = np.dtype(np.uint8)
 cdef object UINT16 = np.dtype(np.uint16)
 cdef char NOTHING = 0  # what an array without elements may point to: NULL means absent
 
@@ -135,19 +136,21 @@ cdef class Plan:
         return 0
 
     @cython.binding(False)  # a plain C method: a call is 0.15 us cheaper
-    def attention(self, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                  modifier, tile_mask, bint return_lse, bint return_weights, key_stats, out, num_threads):
+    def attention(self, query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks, kv_lengths,
+                  q_offset, modifier, tile_mask, bint return_lse, bint return_weights, key_stats, out,
+                  num_threads):
         cdef Call call
         self.begin(&call, FOV_STAGE_ALL)
         try:
-            return self.fused(&call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-                              modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads)
+            return self.fused(&call, query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks,
+                              kv_lengths, q_offset, modifier, tile_mask, return_lse, return_weights,
+                              key_stats, out, num_threads)
         finally:
             end(&call)
 
-    cdef object fused(self, Call *call, query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths,
-                      q_offset, modifier, tile_mask, bint return_lse, bint return_weights, key_stats, out,
-                      num_threads):
+    cdef object fused(self, Call *call, query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks,
+                      kv_lengths, q_offset, modifier, tile_mask, bint return_lse, bint return_weights,
+                      key_stats, out, num_threads):
         cdef fov_attention_args *a = &call.args
         cdef object lse = None, weights = None, stats = None
         cdef object real
@@ -161,6 +164,10 @@ cdef class Plan:
         place(call, QUERY, &a.query, a.n_q_heads, a.q_len, a.head_dim, call.blhd)
         place(call, KEY, &a.key, a.n_kv_heads, a.kv_len, a.key_dim, call.blhd)
         place(call, VALUE, &a.value, a.n_kv_heads, a.kv_len, a.value_dim, call.blhd)
+        if k_scale is not None:
+            k_scale = place_scale(call, K_SCALE, &a.k_scale, k_scale)
+        if v_scale is not None:
+            v_scale = place_scale(call, V_SCALE, &a.v_scale, v_scale)
         if mask is not None:
             if type(mask) is not ndarray or mask.dtype is not BOOL:
                 mask = _validate.mask(mask)
@@ -188,7 +195,7 @@ cdef class Plan:
         if out is None:
             out = create(call, OUTPUT, shape, dtype)
         else:
-            take_out(call, out, shape, dtype, (query, key, value, mask, bias))
+            take_out(call, out, shape, dtype, (query, key, value, mask, bias, k_scale, v_scale))
         place_output(call, self.product)
         if not (return_lse or return_weights or a.key_stats_kind):
             run(call, num_threads)

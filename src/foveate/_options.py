@@ -14,6 +14,8 @@ __all__ = ["AttentionOptions", "CallOptions"]
 class CallOptions(TypedDict, total=False):
     """Options of one call of a Mode."""
 
+    k_scale: npt.ArrayLike | None
+    v_scale: npt.ArrayLike | None
     mask: npt.ArrayLike | None
     bias: npt.ArrayLike | None
     alibi_slopes: npt.ArrayLike | None

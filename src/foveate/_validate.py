@@ -18,6 +18,7 @@ Shape = tuple[int, ...]
 FLOATS = "float32, float64, float16 or bfloat16"
 DTYPE_NAMES = ("float32", "float64", "float16", "bfloat16")  # by fov_dtype
 _CODES = {name: code for code, name in enumerate(DTYPE_NAMES)}
+_QUANTIZED = {"int8": 5, "float8_e4m3fn": 6}  # key and value alone; by name their fov_dtype
 _FAR = 2**62  # positions beyond every array; below it sums of two cannot overflow int64
 
 
@@ -27,6 +28,11 @@ _FAR = 2**62  # positions beyond every array; below it sums of two cannot overfl
 def float_code(dtype: np.dtype[Any]) -> int:
     """fov_dtype of a float dtype in native byte order, else -1."""
     return _CODES.get(dtype.name, -1) if dtype.isnative else -1
+
+
+def quantized_code(dtype: np.dtype[Any]) -> int:
+    """fov_dtype of what key and value alone may have, else 0."""
+    return _QUANTIZED.get(dtype.name, 0)
 
 
 def as_ndarray(name: str, value: object) -> Array:
@@ -50,12 +56,33 @@ def refuse_dtype(name: str, array: Array) -> NoReturn:
     hint = ""
     if not array.dtype.isnative:
         hint = f" in the machine's byte order: convert with {name}.astype({name}.dtype.newbyteorder('='))"
-    raise TypeError(f"{name} must be {FLOATS}, got dtype {array.dtype!s}{hint}")
+    known = FLOATS.replace(" or", ",") + ", int8 or float8_e4m3fn" if name in ("key", "value") else FLOATS
+    raise TypeError(f"{name} must be {known}, got dtype {array.dtype!s}{hint}")
 
 
 def refuse_mixed_dtypes(name: str, dtype: np.dtype[Any], code: int) -> NoReturn:
     before = DTYPE_NAMES[code]
     raise TypeError(f"{name} must have the dtype of the arrays before it, {before}, got {dtype.name}")
+
+
+def refuse_quantized(dtype: np.dtype[Any], code: int) -> NoReturn:
+    """Value is not stored as key is; ``code``: that of key, 0 for the dtype of query."""
+    before = {code: name for name, code in _QUANTIZED.items()}.get(code, "that of query")
+    raise TypeError(f"value must have the dtype of key, {before}, got {dtype.name}")
+
+
+def refuse_scale(name: str) -> NoReturn:
+    raise TypeError(f"{name} must come with key and value of int8 or float8_e4m3fn, got it with floats")
+
+
+def scale(name: str, value: object) -> npt.NDArray[np.float32]:
+    """A float32 array of the scales of key or value; other floats are rounded to it."""
+    array = as_ndarray(name, value)
+    if array.dtype == np.float32:
+        return array
+    if float_code(array.dtype) < 0:
+        raise TypeError(f"{name} must be floats, which float32 holds, got dtype {array.dtype}")
+    return array.astype(np.float32)
 
 
 def mask(value: object) -> Array:
@@ -285,7 +312,15 @@ def refuse_sinks(activation: str) -> NoReturn:
 
 # ----- out=
 
-INPUTS = ("query", "key", "value", "mask", "bias")  # in the order in which the binding passes them
+INPUTS = (
+    "query",
+    "key",
+    "value",
+    "mask",
+    "bias",
+    "k_scale",
+    "v_scale",
+)  # in the order in which the binding passes them
 
 
 def out(array: object, shape: Shape, dtype: np.dtype[Any], inputs: Sequence[Array | None]) -> None:

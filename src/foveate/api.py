@@ -124,6 +124,8 @@ def attention(
     causal: bool | str = False,
     window: tuple[int | None, int | None] | None = None,
     layout: str = "bhld",
+    k_scale: npt.ArrayLike | None = None,
+    v_scale: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     alibi_slopes: npt.ArrayLike | None = None,
@@ -146,19 +148,23 @@ def attention(
     Parameters
     ----------
     query : array_like, (..., Hq, Lq, D)
-        float32, float64, float16 or bfloat16 (ml_dtypes); key and value have the same dtype. Any strides,
-        read-only arrays and axes of length 0 are fine; no array is copied. Lists become float64 arrays.
-        A 2-D array is one head, and with three of them the result is 2-D.
+        float32, float64, float16 or bfloat16 (ml_dtypes). Any strides, read-only arrays and axes of length 0
+        are fine; no array is copied. Lists become float64 arrays. A 2-D array is one head, and with three of
+        them the result is 2-D.
     key : array_like, (..., Hkv, Lk, D)
         Hq is a multiple of Hkv; query head h reads key head ``h // (Hq // Hkv)``. The leading (batch) axes
         of query, key and value broadcast together. `Bilinear`, and `Additive` with projections, take keys of
-        another head_dim than that of query.
+        another head_dim than that of query. Key and value have the dtype of query, or both are int8, or both
+        float8_e4m3fn (ml_dtypes).
     value : array_like, (..., Hkv, Lk, Dv)
         The values; Dv may differ from D.
     score, activation, combine : str or stage object
         The three choices of the mode, see `Mode`.
     scale, softcap, causal, window, layout
         The other options of the mode, see `Mode`.
+    k_scale, v_scale : array_like of floats, optional
+        For int8 and float8: row j of key (value) stands for ``k_scale[..., j]`` times its elements. Each
+        broadcasts to (..., Hkv, Lk) in every layout; float32, to which other floats are rounded.
     mask : array_like of bool, optional
         True = attend. Broadcasts to (..., Hq, Lq, Lk) in every layout, without a copy.
     bias : array_like of floats, optional
@@ -238,8 +244,8 @@ def attention(
     else:
         plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
     return plan.attention(
-        query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, modifier, tile_mask,
-        return_lse, return_weights, key_stats, out, num_threads,
+        query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+        modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads,
     )  # fmt: skip
 
 

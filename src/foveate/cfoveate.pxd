@@ -22,6 +22,8 @@ cdef extern from "foveate/foveate.h" nogil:
         FOV_F16
         FOV_BF16
         FOV_BOOL
+        FOV_INT8
+        FOV_F8_E4M3
 
     enum:
         FOV_STAGE_SCORE
@@ -129,6 +131,8 @@ cdef extern from "foveate/foveate.h" nogil:
         const volatile int32_t *cancel
         fov_parallel_for_fn parallel_for
         void *parallel_for_host
+        int32_t kv_dtype
+        fov_array k_scale, v_scale
 
     ctypedef struct fov_state:
         void *output

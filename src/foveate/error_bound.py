@@ -16,6 +16,10 @@ round, step by step. Then each result is stored::
 The reference computes in float64 and obeys the same bounds with u = 2^-53; its share is added, which
 matters where f64 is measured against f64.
 
+Keys and values of int8 or float8 come with scales: a row times its scale is rounded once, relatively by u.
+The logits count it as `foveate.error_bound_logits` says, and the output adds 2 u |w_j| |v_j|; no product of a
+scale and an element may be below the normal range.
+
 A selection (topk, select) jumps where two keys change places. Rows in which the errors may do that, the k-th
 and the next too close together, have no bound: theirs are infinite. So are those of results that may
 overflow their dtype.
@@ -56,7 +60,8 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     Parameters
     ----------
     query, key, value : array_like
-        As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it.
+        As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it, and for key
+        and value int8 or float8_e4m3fn.
     **options
         Those options of `foveate.attention` that change values. A ``modifier`` counts as exact on what it is
         given and must not move two logits apart: |M(x) - M(y)| <= |x - y|, as additions and masks do.
@@ -87,6 +92,10 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     name, stage = stage_of("activation", options.get("activation", "softmax"), reference.ACTIVATIONS)
     combine = stage_of("combine", options.get("combine", "weighted_sum"), reference.COMBINES)
     storing, kernel = STORING[dtype.name], COMPUTE_F64 if dtype == np.float64 else COMPUTE_F32
+    scaled = np.asarray(key).dtype.name not in STORING
+    layout = options.get("layout", "bhld")
+    key = reference.scaled_rows(key, options.pop("k_scale", None), layout)
+    value = reference.scaled_rows(value, options.pop("v_scale", None), layout)
     has_lse = name in LSE
     with np.errstate(all="ignore"):
         exact = reference.attention(query, key, value, **options, return_weights=True, return_lse=has_lse)
@@ -99,7 +108,7 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
             change = _change(query, key, value, options)
             attended = attended & ~np.isneginf(change)
         problem = Problem(
-            logits=logits(query, key, weights.shape, options, change),
+            logits=logits(query, key, weights.shape, options, change, scaled),
             exact_logits=lambda: _exact_logits(query, key, value, attended, options),
             weights=weights,
             attended=attended,
@@ -111,7 +120,8 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
         stored = errors.weights + storing.u_out * np.abs(weights) + (smallest + storing.half_step)
         stored = np.where(errors.unclear[..., None], np.inf, stored)
         stored = _or_overflow(stored, weights, storing)
-        output = output_error(*combine, problem, errors, value, storing)
+        rounded = storing._replace(u_out=storing.u_out + 2 * kernel.u) if scaled else storing
+        output = output_error(*combine, problem, errors, value, rounded) * (1 + 2 * kernel.u if scaled else 1)
         output = _or_overflow(output, exact.output, storing)
         lse = None
         if errors.lse is not None and exact.lse is not None:

@@ -13,6 +13,9 @@ M_j is what a modifier adds to the logit of the reference. It counts as exact on
 move two logits apart, so that the error before it does not grow; r gains 3, for a slope, a product and a sum
 of its own in the compute type. Where it masks, M_j is 0.
 
+Where keys come with scales, one more rounding of each element of k_j adds s u S_j: s = 2 for dot and
+bilinear, 3 for cosine, whose norm changes too; additive has 2 u |scale| sum_d |v_d| (|k_j| |W_k|)_d.
+
 **dot, scaled_dot.** D products and sums, and the scale::
 
     S_j = |scale| sum_d |q_d k_jd|,  E_j = g_(D+1) S_j
@@ -103,9 +106,17 @@ class Logits(NamedTuple):
 
 
 def logits(
-    query: ArrayLike, key: ArrayLike, shape: tuple[int, ...], options: Options, change: F64 | None = None
+    query: ArrayLike,
+    key: ArrayLike,
+    shape: tuple[int, ...],
+    options: Options,
+    change: F64 | None = None,
+    scaled: bool = False,
 ) -> Logits:
-    """The sizes for one call whose weights have this shape; ``change``: what a modifier adds."""
+    """The sizes for one call whose weights have this shape.
+
+    ``change``: what a modifier adds; ``scaled``: the keys are products of elements and scales.
+    """
     name, stage = stage_of("score", options.get("score", "scaled_dot"), reference.SCORES)
     layout, cap = options.get("layout", "bhld"), options.get("softcap", 0.0)
     q, k = (np.abs(reference._heads_first(array, layout)) for array in (query, key))
@@ -114,6 +125,8 @@ def logits(
     if scale is None:
         scale = max(q.shape[-1], 1) ** -0.5 if name == "scaled_dot" else 1.0
     terms = _SCORES.get(name, _dot)(q, k, abs(scale), stage)
+    if scaled:
+        terms.append(_of_scaled_keys(name, terms[0][0], q, k, abs(scale), stage))
     if np.ndim(query) == np.ndim(key) == 2:
         terms = [(size[0], factor) for size, factor in terms]
     size = terms[0][0]
@@ -177,6 +190,17 @@ def _additive(q: F64, k: F64, scale: float, stage: Any) -> Terms:
             pairs = size[..., :, None] if of_queries else size[..., None, :]
             terms.append((pairs, lambda a, n=n: g(n, a.u)))  # type: ignore[misc]
     return terms
+
+
+def _of_scaled_keys(
+    name: str, size: F64, q: F64, k: F64, scale: float, stage: Any
+) -> tuple[F64, Callable[[Arithmetic], float]]:
+    if name == "additive":
+        v, _, w_k = (None if p is None else np.abs(p) for p in stage.parameters(_DOUBLE))
+        codes = k if w_k is None else k @ w_k
+        weights = 1.0 if v is None else (v if v.ndim == 2 else v[None])[:, None]
+        size = np.broadcast_to(scale * np.sum(weights * codes, axis=-1)[..., None, :], size.shape)
+    return size, lambda a: (3 if name == "cosine" else 2) * a.u
 
 
 _SCORES: dict[str, Callable[[F64, F64, float, Any], Terms]] = {

@@ -219,6 +219,8 @@ class Mode:
         key: npt.ArrayLike,
         value: npt.ArrayLike,
         *,
+        k_scale: npt.ArrayLike | None = None,
+        v_scale: npt.ArrayLike | None = None,
         mask: npt.ArrayLike | None = None,
         bias: npt.ArrayLike | None = None,
         alibi_slopes: npt.ArrayLike | None = None,
@@ -243,8 +245,8 @@ class Mode:
         [[0.5, 0.5], [0.5, 0.5]]
         """
         return self._plan.attention(
-            query, key, value, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset, modifier, tile_mask,
-            return_lse, return_weights, key_stats, out, num_threads,
+            query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
+            modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads,
         )  # fmt: skip
 
     def __repr__(self) -> str:

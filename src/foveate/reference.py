@@ -13,12 +13,13 @@ at key position p = i + q_offset, with keys k_j and values v_j::
                                                  lse = log(exp(sink_h) + sum_j exp(x_j))         [3]
     o   = combine(w, v)                 weighted_sum: sum_j w_j v_j
 
-Head h of the query reads head h // group_size of key and value [4]. A key is masked where ``mask`` is
-False, ``bias`` is -inf, j >= kv_length, j > p under causal, or j lies outside [p - left, p + right] of the
-window. A logit of -inf is masked whatever put it there: its weight is 0 and its value is left out, even
-when key or value is NaN or infinite; so is the value of a weight of exactly 0 of the activations with exact
-zeros. A row that attends no key has output 0 and lse = sink, -inf without a sink, 0 for softmax1. An attended
-NaN makes that row NaN and no other, and all its attended weights where they depend on each other.
+With k_scale and v_scale, k_j and v_j are the elements of their row times its scale. Head h of the query
+reads head h // group_size of key and value [4]. A key is masked where ``mask`` is False, ``bias`` is -inf,
+j >= kv_length, j > p under causal, or j lies outside [p - left, p + right] of the window. A logit of -inf is
+masked whatever put it there: its weight is 0 and its value is left out, even when key or value is NaN or
+infinite; so is the value of a weight of exactly 0 of the activations with exact zeros. A row that attends no
+key has output 0 and lse = sink, -inf without a sink, 0 for softmax1. An attended NaN makes that row NaN and
+no other, and all its attended weights where they depend on each other.
 
 References
 ----------
@@ -70,6 +71,20 @@ def _heads_first(array: npt.ArrayLike, layout: str) -> Array:
     if wide.ndim == 2:
         return wide[None]
     return wide if layout == "bhld" else np.swapaxes(wide, -3, -2)
+
+
+def scaled_rows(array: npt.ArrayLike, scale: npt.ArrayLike | None, layout: str = "bhld") -> Array:
+    """Row j of (..., H, L, D) times the float32 ``scale[..., j]`` (..., H, L), in float64."""
+    wide = np.asarray(array).astype(np.float64)
+    if scale is None:
+        return wide
+    factors = np.asarray(scale).astype(np.float32).astype(np.float64)
+    if layout == "blhd" and wide.ndim > 2 and factors.ndim > 1:
+        factors = np.swapaxes(factors, -2, -1)
+    elif layout == "blhd" and wide.ndim > 2 and factors.ndim == 1:
+        factors = factors[:, None]
+    with np.errstate(all="ignore"):
+        return wide * factors[..., None]
 
 
 def _repeat_heads(array: Array, n_q_heads: int) -> Array:
@@ -164,6 +179,8 @@ def attention(
     causal: bool | str = False,
     window: tuple[int | None, int | None] | None = None,
     layout: str = "bhld",
+    k_scale: npt.ArrayLike | None = None,
+    v_scale: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
     bias: npt.ArrayLike | None = None,
     alibi_slopes: npt.ArrayLike | None = None,
@@ -180,8 +197,9 @@ def attention(
 ) -> Array | Result:
     """Attention of every query row over its keys, in float64.
 
-    Parameters are those of `foveate.attention`; ``num_threads`` and ``tile_mask`` are ignored and little is
-    checked. ``modifier`` may also be a Python function of the logits (..., Hq, Lq, Lk) that returns as many.
+    Parameters are those of `foveate.attention`; ``num_threads`` and ``tile_mask`` are ignored, scales taken
+    with any dtype, and little is checked. ``modifier`` may also be a Python function of the logits
+    (..., Hq, Lq, Lk) that returns as many.
 
     Returns
     -------
@@ -207,6 +225,7 @@ def attention(
     """
     one_head = all(np.ndim(array) == 2 for array in (query, key, value))
     q, k, v = (_heads_first(array, layout) for array in (query, key, value))
+    k, v = scaled_rows(k, k_scale), scaled_rows(v, v_scale)
     batch = np.broadcast_shapes(q.shape[:-3], k.shape[:-3], v.shape[:-3])
     q, k, v = (np.broadcast_to(array, batch + array.shape[-3:]) for array in (q, k, v))
 

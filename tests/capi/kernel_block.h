@@ -61,6 +61,7 @@ void test_lists(suite *suite);
 void test_solvers(suite *suite);
 void test_combines(suite *suite);
 void test_moves(suite *suite);
+void test_stored(suite *suite);
 void test_environment(suite *suite);
 
 #endif

@@ -1,6 +1,7 @@
 #include "refusals.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,6 +138,6 @@ void test_refusals(const char *isa)
     REFUSED("dot", "softmax", "select", argument, a->activation = -1);
     REFUSED("dot", "softmax", "product", argument, a->score = 5);
     REFUSED("dot", "softmax", "product", argument, a->output.data = NULL);
-    REFUSED("dot", "softmax", "product", argument, a->size--);
+    REFUSED("dot", "softmax", "product", argument, a->size = offsetof(fov_attention_args, kv_dtype) - 1);
     REFUSED("dot", "softmax", "product", FOV_ERROR_OVERFLOW, (a->q_len = a->kv_len = INT64_C(1) << 40));
 }

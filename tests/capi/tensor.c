@@ -4,13 +4,14 @@
 
 size_t dtype_size(int dtype)
 {
-    static const size_t sizes[] = {[FOV_F32] = 4, [FOV_F64] = 8, [FOV_F16] = 2, [FOV_BF16] = 2, [FOV_BOOL] = 1};
+    static const size_t sizes[] = {[FOV_F32] = 4,  [FOV_F64] = 8,  [FOV_F16] = 2,    [FOV_BF16] = 2,
+                                   [FOV_BOOL] = 1, [FOV_INT8] = 1, [FOV_F8_E4M3] = 1};
     return sizes[dtype];
 }
 
 const char *dtype_name(int dtype)
 {
-    static const char *const names[] = {"f32", "f64", "f16", "bf16", "bool"};
+    static const char *const names[] = {"f32", "f64", "f16", "bf16", "bool", "int8", "f8"};
     return names[dtype];
 }
 

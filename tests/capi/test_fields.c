@@ -1,5 +1,6 @@
 /* Every field of the arguments, one wrong value at a time: a status, words that name the field, and no result touched. Then what
  * is unusual and allowed: lengths of 0, odd addresses, callbacks that are not there. */
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -110,12 +111,20 @@ static void test_enumerators(void)
         WRONG("bias.dtype", a->bias.dtype = unknown[i]);
         WRONG("key_stats.dtype", a->key_stats.dtype = unknown[i]);
         WRONG("key_stats_kind", a->key_stats_kind = unknown[i]);
+        WRONG("kv_dtype", a->kv_dtype = unknown[i]);
+        WRONG("k_scale.dtype", (a->kv_dtype = FOV_INT8, a->k_scale = a->mask, a->k_scale.dtype = unknown[i]));
+        WRONG("v_scale.dtype", (a->kv_dtype = FOV_F8_E4M3, a->v_scale = a->mask, a->v_scale.dtype = unknown[i]));
     }
     WRONG("stages", a->stages = 0);
     WRONG("stages", a->stages = FOV_STAGE_SCORE | FOV_STAGE_ACTIVATION);
     WRONG("dtype", a->dtype = FOV_BOOL);
     WRONG("bias.dtype", a->bias.dtype = FOV_BOOL);
     WRONG("lse.dtype", a->lse.dtype = FOV_F64);
+    WRONG("kv_dtype", a->kv_dtype = FOV_BF16);
+    WRONG("k_scale", (a->k_scale = a->lse));
+    WRONG("v_scale", (a->v_scale = a->lse));
+    WRONG("v_scale", (a->kv_dtype = FOV_INT8, a->v_scale = a->lse, a->v_scale.row_bytes = INT64_C(1) << 60));
+    ALLOWED((a->kv_dtype = FOV_INT8, a->k_scale = a->v_scale = a->lse));
 }
 
 /* Results whose elements share bytes. */
@@ -163,7 +172,8 @@ static void test_struct_size(void)
     check(fov_attention(&newer.args, c.workspace, WORKSPACE) == FOV_ERROR_ARGUMENT, "fov_attention takes an unknown field");
     check(full_call_is_untouched(&c), "a result was written");
     WRONG("size", a->size = 0);
-    WRONG("size", a->size = sizeof *a - 8);
+    WRONG("size", a->size = offsetof(fov_attention_args, kv_dtype) - 8); /* the first header ended there */
+    ALLOWED(a->size = offsetof(fov_attention_args, kv_dtype));
     WRONG("size", a->size = SIZE_MAX);
 }
 

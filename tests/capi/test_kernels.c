@@ -20,6 +20,7 @@ static void test_table(const fov_isa *isa, const fov_kernels *kernels, int real)
     test_solvers(&suite);
     test_combines(&suite);
     test_moves(&suite);
+    test_stored(&suite);
     test_environment(&suite);
 }
 

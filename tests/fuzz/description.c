@@ -40,6 +40,7 @@ static void choose_mode(description *d, choices *in)
     fov_attention_args *a = &d->args;
     unsigned stages = take(in);
     a->stages = stages % 8 < 5 ? FOV_STAGE_ALL : 1 << (stages % 8 - 5);
+    if (stages >= 208) a->kv_dtype = FOV_INT8 + (int32_t)(stages >> 3 & 1);
     a->score = (int32_t)(take(in) % 5);
     a->activation = (int32_t)(take(in) % 11);
     a->combine = (int32_t)(take(in) % 3);
@@ -70,8 +71,8 @@ static void choose_numbers(description *d, choices *in)
 fov_array *description_view(description *d, int which)
 {
     fov_attention_args *a = &d->args;
-    fov_array *views[] = {&a->query,   &a->key,    &a->value, &a->output, &a->lse,
-                          &a->weights, &a->logits, &a->mask,  &a->bias,   &a->key_stats};
+    fov_array *views[] = {&a->query,  &a->key,  &a->value, &a->output,    &a->lse,     &a->weights,
+                          &a->logits, &a->mask, &a->bias,  &a->key_stats, &a->k_scale, &a->v_scale};
     return views[which];
 }
 
@@ -107,6 +108,14 @@ static void add_input(description *d, choices *in, int which, int dtype, int64_t
     if (which != MASK && (of > GAPPED || (of == GAPPED && (!logits || which == WEIGHTS)))) d->is_tame = 0;
 }
 
+/* Key or value, and, for quantized ones at times, the scales. */
+static void add_rows(description *d, choices *in, int which, int scales, int64_t columns)
+{
+    const fov_attention_args *a = &d->args;
+    add_input(d, in, which, a->kv_dtype ? a->kv_dtype : a->dtype, a->n_kv_heads, a->kv_len, columns);
+    if (a->kv_dtype && take(in) & 3) add_input(d, in, scales, FOV_F32, a->n_kv_heads, a->kv_len, 1);
+}
+
 /* Arrays that the stages read and write; others are there at times, and must stay as they are. */
 static void add_arrays(description *d, choices *in)
 {
@@ -115,16 +124,16 @@ static void add_arrays(description *d, choices *in)
     int real = a->dtype == FOV_F64 ? FOV_F64 : FOV_F32, all = a->stages == FOV_STAGE_ALL;
     int scores = description_is_used(d, FOV_STAGE_SCORE), activates = description_is_used(d, FOV_STAGE_ACTIVATION),
         combines = description_is_used(d, FOV_STAGE_COMBINE);
-    int64_t hq = a->n_q_heads, hk = a->n_kv_heads;
+    int64_t hq = a->n_q_heads;
     if (scores) {
         add_input(d, in, QUERY, a->dtype, hq, a->q_len, a->head_dim);
-        add_input(d, in, KEY, a->dtype, hk, a->kv_len, a->key_dim ? a->key_dim : a->head_dim);
+        add_rows(d, in, KEY, K_SCALE, a->key_dim ? a->key_dim : a->head_dim);
         if (options & 1) add_input(d, in, BIAS, (int)(take(in) % 4), hq, a->q_len, a->kv_len);
     }
     if (options & 2) add_input(d, in, MASK, FOV_BOOL, hq, a->q_len, a->kv_len);
     if (combines) {
         int64_t keys = a->combine == FOV_COMBINE_PRODUCT ? a->kv_len : -1;
-        add_input(d, in, VALUE, a->dtype, hk, a->kv_len, a->value_dim);
+        add_rows(d, in, VALUE, V_SCALE, a->value_dim);
         add_view(d, in, OUTPUT, a->dtype, hq, a->q_len, keys, a->value_dim, 1);
     }
     if (activates && options & 4 && fov_activation_has_lse(a->activation)) add_view(d, in, LSE, real, hq, a->q_len, -1, 1, 1);
@@ -208,6 +217,7 @@ static int stays_in_range(const fov_attention_args *a)
     int far = a->q_offset.value > 1000 || a->q_offset.value < -1000, grows = 0;
     grows |= a->activation >= FOV_ACTIVATION_RELU && a->activation <= FOV_ACTIVATION_RELU2;
     grows |= a->activation == FOV_ACTIVATION_IDENTITY || a->stages == FOV_STAGE_SCORE;
+    grows |= a->kv_dtype != 0;
     return !(a->alibi_slopes && far) && !(a->dtype == FOV_F16 && grows);
 }
 

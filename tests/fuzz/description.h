@@ -17,6 +17,8 @@ enum {
     MASK,
     BIAS,
     KEY_STATS,
+    K_SCALE,
+    V_SCALE,
     N_VIEWS, /* so far those of type fov_array */
     W_Q = N_VIEWS,
     W_K,

@@ -7,8 +7,8 @@
 /* Bits of the fraction, exponent of 1. */
 static const struct {
     unsigned bytes, fraction, bias;
-} formats[] = {[FOV_F32] = {4, 23, 127}, [FOV_F64] = {8, 52, 1023}, [FOV_F16] = {2, 10, 15},
-               [FOV_BF16] = {2, 7, 127}, [FOV_BOOL] = {1, 0, 0},    [INT64] = {8, 0, 0}};
+} formats[] = {[FOV_F32] = {4, 23, 127}, [FOV_F64] = {8, 52, 1023}, [FOV_F16] = {2, 10, 15},   [FOV_BF16] = {2, 7, 127},
+               [FOV_BOOL] = {1, 0, 0},   [FOV_INT8] = {1, 0, 0},    [FOV_F8_E4M3] = {1, 3, 7}, [INT64] = {8, 0, 0}};
 
 size_t number_bytes(int dtype) { return formats[dtype].bytes; }
 
@@ -31,6 +31,9 @@ void number_write(char *at, int dtype, nature kind, uint32_t *seed)
     uint64_t sign = random & 1, bits;
     if (dtype == FOV_BOOL) {
         bits = random & 3 ? random >> 2 & 0xFF : 0; /* any byte but 0 is true */
+    } else if (dtype == FOV_INT8 || dtype == FOV_F8_E4M3) {
+        bits = random >> 1 & 0xFF;
+        if (dtype == FOV_F8_E4M3 && kind != WILD && (bits & 0x7F) == 0x7F) bits = 0x38; /* 1, not NaN */
     } else if (dtype == INT64) {
         bits = (uint64_t)((int64_t)(random % 320) - 8);
     } else if (kind == GAPPED && (random >> 1 & 3) == 0) {

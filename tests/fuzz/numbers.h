@@ -13,9 +13,9 @@ typedef enum nature {
     N_NATURES
 } nature;
 
-enum { INT64 = 5 }; /* behind FOV_BOOL: offsets and lengths, -8 to 311 */
+enum { INT64 = 16 }; /* behind every fov_dtype: offsets and lengths, -8 to 311 */
 
-size_t number_bytes(int dtype); /* FOV_BOOL and INT64 too */
+size_t number_bytes(int dtype); /* INT64 too */
 /* One number, drawn with *seed. */
 void number_write(char *at, int dtype, nature kind, uint32_t *seed);
 int number_is_finite(const char *at, int dtype);

@@ -152,7 +152,8 @@ static int spoil_unsupported(description *d, choices *in)
 
 static int spoil_struct_size(description *d, choices *in)
 {
-    d->args.size = TAKE_OF(in, size_t, 0, 1, 8, sizeof d->args - 1, sizeof d->args - 8, SIZE_MAX);
+    d->args.size = TAKE_OF(in, size_t, 0, 1, 8, offsetof(fov_attention_args, kv_dtype) - 1,
+                           offsetof(fov_attention_args, kv_dtype) - 8, SIZE_MAX);
     return 1;
 }
 

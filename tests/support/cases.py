@@ -15,6 +15,10 @@ from hypothesis import strategies as st
 from foveate import Additive, Bilinear, Cosine, Entmax, Select, Sigmoid, TopK
 from support.memory import MEMORY
 
+#: storage of key and value alone
+QUANTIZED = {"int8": np.int8, "f8": ml_dtypes.float8_e4m3fn}
+#: axes of (batch, key head, key) that a scale has; "": one number for all
+SCALES = ["hj", "bhj", "j", "h1", "1j", ""]
 DTYPES = {"f32": np.float32, "f64": np.float64, "f16": np.float16, "bf16": ml_dtypes.bfloat16}
 
 LENGTHS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 255, 256, 257, 300]
@@ -87,6 +91,8 @@ class Case:
     bias_masks: bool = False  # some entries -inf
     alibi: bool = False
     sinks: bool = False
+    quantized: str | None = None  # a key of QUANTIZED
+    scales: tuple[str | None, str | None] = (None, None)  # of key and value: patterns of SCALES
     kv_lengths: str | None = None  # "scalar", "batch" or "last": one for all, one each, along the last axis
     q_offset: int | str | None = None  # a number, "batch" or "last"
 
@@ -112,8 +118,13 @@ class Case:
         ):
             shape = (heads, length, dim) if self.layout == "bhld" else (length, heads, dim)
             shape = (length, dim) if self.two_axes else batch + shape
-            values = rng.standard_normal(shape) * spread
-            arrays[name] = MEMORY[memory](values.astype(DTYPES[self.dtype]))
+            if self.quantized and name != "query":
+                pattern = self.scales[name == "value"]
+                values, scale = self._quantized(rng, shape, batch, spread, pattern)
+                arrays |= {} if scale is None else {f"{name[0]}_scale": scale}
+            else:
+                values = (rng.standard_normal(shape) * spread).astype(DTYPES[self.dtype])
+            arrays[name] = MEMORY[memory](values)
         if self.mask is not None:
             arrays["mask"] = self._mask(rng)
         if self.bias is not None:
@@ -178,6 +189,27 @@ class Case:
     def run(self, module: Any, **more: Any) -> Any:
         """``module.attention`` on this problem: module is foveate or foveate.reference."""
         return module.attention(**self.arrays(), **self.options(), **more)
+
+    def _quantized(
+        self,
+        rng: np.random.Generator,
+        shape: tuple[int, ...],
+        batch: tuple[int, ...],
+        spread: float,
+        pattern: str | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Elements of a quantized type, and scales that spread them like the numbers that they stand for."""
+        few = pattern is None  # no scales: elements that make logits of some size themselves
+        numbers = rng.integers(-2, 3, shape) if few else rng.standard_normal(shape).clip(-3, 3) * 40
+        elements = (np.rint(numbers) if self.quantized == "int8" else numbers).astype(
+            QUANTIZED[self.quantized]
+        )
+        if few:
+            return elements, None
+        axes = {"b": batch, "h": (self.n_kv_heads,), "j": (self.kv_len,), "1": (1,)}
+        sizes = sum((axes[letter] for letter in pattern), ())
+        scales = rng.uniform(0.5, 1.0, sizes) * (spread / 30)
+        return elements, np.asarray(scales, np.float32)
 
     def _shape(self, pattern: str) -> tuple[int, ...]:
         axes = {"h": (self.n_q_heads,), "i": (self.q_len,), "j": (self.kv_len,), "1": (1,), "b": self.batch}
@@ -279,6 +311,10 @@ def _choose_case(seed: int, choose: Choose) -> Case:
     if not aligned and (case.q_len != case.kv_len or choose(sometimes)):
         offsets = [0, 1, case.kv_len - case.q_len, -1, -case.q_len // 2, "batch", "last"]
         changes["q_offset"] = choose(offsets)
+    if choose(rarely):
+        scales = ["j", ""] if changes.get("two_axes") else SCALES
+        changes["quantized"] = choose([*QUANTIZED])
+        changes["scales"] = (choose([None, *scales]), choose([None, *scales]))
     return replace(case, **changes)
 
 

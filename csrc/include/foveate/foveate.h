@@ -65,8 +65,17 @@ typedef enum fov_status {
 } fov_status;
 
 /* Storage types. f16 (IEEE binary16) and bf16 (the upper half of an f32) are widened to f32, computed in f32, and rounded once
- * where they are stored. FOV_BOOL (one byte, non-zero is true) is for masks. */
-typedef enum fov_dtype { FOV_F32 = 0, FOV_F64 = 1, FOV_F16 = 2, FOV_BF16 = 3, FOV_BOOL = 4 } fov_dtype;
+ * where they are stored. FOV_BOOL (one byte, non-zero is true) is for masks; FOV_INT8 and FOV_F8_E4M3 (one byte: 4 bits of exponent,
+ * 3 of fraction, no infinity, "e4m3fn") are for keys and values that come with scales. */
+typedef enum fov_dtype {
+    FOV_F32 = 0,
+    FOV_F64 = 1,
+    FOV_F16 = 2,
+    FOV_BF16 = 3,
+    FOV_BOOL = 4,
+    FOV_INT8 = 5,
+    FOV_F8_E4M3 = 6
+} fov_dtype;
 
 /* Which stages run. All three make attention; one alone reads or writes the Lq x Lk matrix itself:
  * SCORE writes `logits`; ACTIVATION reads `logits` and writes `weights`; COMBINE reads `weights`. */
@@ -102,7 +111,8 @@ enum {
 
 /* A strided view (batch..., head, row, column); strides in bytes, any sign, 0 broadcasts: a bias for all heads has head_bytes 0.
  * data == NULL: the array is absent. The data may be misaligned. Strides are below 2^47. An array that is written must not overlap
- * any other, nor its elements each other. `dtype` is read for lse, key_stats, mask and bias; the others have that of the call. */
+ * any other, nor its elements each other. `dtype` is read for lse, key_stats, mask, bias and the scales; the others have that of
+ * the call. */
 typedef struct fov_array {
     void *data;
     const int64_t *batch_bytes; /* one stride per batch axis */
@@ -222,6 +232,9 @@ typedef struct fov_attention_args {
     const volatile int32_t *cancel; /* polled before every tile; NULL = never */
     fov_parallel_for_fn parallel_for; /* the caller's own threads, n_threads of them; NULL = those of foveate */
     void *parallel_for_host;
+
+    int32_t kv_dtype; /* of key and value: 0 = dtype; FOV_INT8 or FOV_F8_E4M3: row j stands for scale_j times its elements */
+    fov_array k_scale, v_scale; /* (batch, n_kv_heads, kv_len) FOV_F32, with kv_dtype; column_bytes unused; absent = ones */
 } fov_attention_args;
 
 /* Two states of the same rows over different keys joined into one, as after split keys or a shared prefix:

@@ -111,13 +111,14 @@ static void FOV_NAME(combine_weighted_sum_lanes_merge)(fov_block *into, fov_bloc
 
 /* rows: vectors run along value_dim. Blocks of 16 keys keep the V rows in L1 while all rows of the group pass over them. */
 #define FOV_ROWS_BLOCK 16
-#define FOV_PREFETCH_VALUES 32 /* rows ahead; decode gains 10 to 20 % by it */
+#define FOV_NEAR_VALUES 8      /* rows of reals ahead, into L1; score_dot.h says why twice */
+#define FOV_FAR_VALUES 64      /* into L2 */
 
-FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key1, int row0, int64_t column, const int n_rows,
-                                           const int n_vectors, int64_t tail)
+FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored *values, int key0, int key1, int row0,
+                                           int64_t column, const int n_rows, const int n_vectors, int64_t tail, const int dtype)
 {
-    const int kl = b->key_lanes;
-    const real *weights = (const real *)b->tile + row0 * kl, *value = (const real *)b->value + column;
+    const int kl = b->key_lanes, item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
+    const real *weights = (const real *)b->tile + row0 * kl;
     real *out = (real *)b->accumulators + row0 * b->value_dim + column;
     vr sum[4][4];
 #pragma GCC unroll 4
@@ -127,13 +128,19 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
             sum[r][j] = tail ? vr_load_n(out + r * b->value_dim, tail) : vr_load(out + r * b->value_dim + j * VR_LANES);
     const real *step = weights + (int64_t)(key0 / kl) * b->n_lanes; /* a division per key would cost as much as 8 FMAs */
     for (int k = key0, lane = key0 % kl; k < key1; k++, lane++) {
+        const char *row = values->rows + k * values->row_bytes + column * item;
+        const float scale = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(values, k) : 1;
         vr x[4];
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
-            x[j] = tail ? vr_load_n(value + k * b->value_ld, tail) : vr_load(value + k * b->value_ld + j * VR_LANES);
+            x[j] = tail ? vr_load_n((const real *)row, tail) : FOV_VR(load_stored)(row + j * VR_LANES * item, scale, dtype);
         if (!tail) /* V streams from memory as K does */
 #pragma GCC unroll 4
-            for (int j = 0; j < n_vectors; j++) vec_prefetch(value + (k + FOV_PREFETCH_VALUES) * b->value_ld + j * VR_LANES);
+            for (int j = 0; j < n_vectors; j++)
+                if (VR_LANES * item >= 64 || j * VR_LANES * item % 64 == 0) {
+                    vec_prefetch(row + FOV_NEAR_VALUES * rows_per * values->row_bytes + j * VR_LANES * item);
+                    vec_prefetch_l2(row + FOV_FAR_VALUES * rows_per * values->row_bytes + j * VR_LANES * item);
+                }
         if (lane == kl) lane = 0, step += b->n_lanes;
 #pragma GCC unroll 4
         for (int r = 0; r < n_rows; r++) {
@@ -151,27 +158,44 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, int key0, int key
         }
 }
 
-FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, int key0, int key1, int row0, const int n_rows)
+FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, const fov_stored *values, int key0, int key1, int row0,
+                                                const int n_rows, const int dtype)
 {
     int64_t c = 0;
     const int wide = FOV_ROWS_VECTORS; /* 4 x 4 or, with 16 registers, 4 x 2 accumulators */
     for (; c + wide * VR_LANES <= b->value_dim; c += wide * VR_LANES)
-        FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, wide, 0);
-    for (; c + VR_LANES <= b->value_dim; c += VR_LANES) FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, 1, 0);
-    if (c < b->value_dim) FOV_NAME(weighted_sum_few)(b, key0, key1, row0, c, n_rows, 1, b->value_dim - c);
+        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, wide, 0, dtype);
+    for (; c + VR_LANES <= b->value_dim; c += VR_LANES)
+        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, 1, 0, dtype);
+    if (dtype == FOV_STORED_REAL && c < b->value_dim)
+        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, 1, b->value_dim - c, dtype);
+}
+
+FOV_INLINE void FOV_NAME(weighted_sum_of)(const fov_block *b, const fov_stored *values, const int dtype)
+{
+    for (int k = 0; k < b->n_keys; k += FOV_ROWS_BLOCK) {
+        int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys, r = 0;
+        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, r, 4, dtype);
+        for (; r < b->n_rows; r++) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, r, 1, dtype);
+    }
 }
 
 static void FOV_NAME(combine_weighted_sum_rows)(fov_block *b)
 {
-    for (int k = 0; k < b->n_keys; k += FOV_ROWS_BLOCK) {
-        int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys, r = 0;
-        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, k, end, r, 4);
-        for (; r < b->n_rows; r++) FOV_NAME(weighted_sum_few_rows)(b, k, end, r, 1);
-    }
+    const fov_stored values = {.rows = b->value, .row_bytes = b->value_ld * (int64_t)sizeof(real)};
+    FOV_NAME(weighted_sum_of)(b, &values, FOV_STORED_REAL);
 }
 
+#if FOV_REAL_BITS == 32
+static void FOV_NAME(combine_weighted_sum_rows_stored)(fov_block *b)
+{
+    FOV_OF_STORED(FOV_NAME(weighted_sum_of), b, &b->stored_value);
+}
+#endif
+
 #undef FOV_ROWS_BLOCK
-#undef FOV_PREFETCH_VALUES
+#undef FOV_NEAR_VALUES
+#undef FOV_FAR_VALUES
 
 static void FOV_NAME(combine_weighted_sum_rows_selected)(fov_block *b, const uint32_t *attend)
 {
@@ -224,6 +248,7 @@ static void FOV_NAME(combine_weighted_sum_rows_merge)(fov_block *into, fov_block
                   .rescale = FOV_NAME(combine_weighted_sum_lanes_rescale),                                                       \
                   .merge = FOV_NAME(combine_weighted_sum_lanes_merge)},                                                          \
         .rows = {.tile = FOV_NAME(combine_weighted_sum_rows),                                                                    \
+                 .tile_stored = FOV_IF_STORED(combine_weighted_sum_rows_stored),                                                 \
                  .selected = FOV_NAME(combine_weighted_sum_rows_selected),                                                       \
                  .rescale = FOV_NAME(combine_weighted_sum_rows_rescale),                                                         \
                  .merge = FOV_NAME(combine_weighted_sum_rows_merge)}                                                             \
