@@ -46,6 +46,15 @@ static void choose_passes(const fov_attention_args *a, fov_plan *p)
     p->keep = sparse ? (a->activation == FOV_ACTIVATION_INDEX_topk ? a->top_k : 0) : p->select ? a->select_k : 0;
 }
 
+static fov_row_layout layout_of(const fov_plan *p, const fov_array *array, int64_t n_columns)
+{
+    int64_t real = p->kernels->real_bytes;
+    int contiguous = array->column_bytes == real || n_columns <= 1, aligned_rows = (array->row_bytes & (real - 1)) == 0;
+    return (fov_row_layout){.are_reals = p->stored_type == (real == 8 ? FOV_F64 : FOV_F32) && contiguous && aligned_rows,
+                            .fights_cache = array->row_bytes % 4096 == 0 && array->row_bytes != 0,
+                            .ld = real == 8 ? array->row_bytes / 8 : array->row_bytes / 4};
+}
+
 static int fills_vectors(const fov_plan *p, const fov_array *array, int64_t n_columns)
 {
     int64_t item = p->quantized_in ? 1 : 2;
@@ -53,8 +62,10 @@ static int fills_vectors(const fov_plan *p, const fov_array *array, int64_t n_co
 }
 
 /* Few rows read K and V once: through scratch a bf16 or int8 decode takes as long as one of f32. */
-static void choose_stored(const fov_attention_args *a, fov_plan *p)
+static void choose_layouts(const fov_attention_args *a, fov_plan *p)
 {
+    p->keys = layout_of(p, &a->key, p->key_dim);
+    p->values = layout_of(p, &a->value, a->value_dim);
     if (!p->few_rows || p->stored_type == FOV_F32 || p->kernels->real_bytes != 4) return;
     p->reads_stored_keys = needs(a, FOV_STAGE_SCORE) && p->score->rows_stored && fills_vectors(p, &a->key, p->key_dim);
     p->reads_stored_values = p->sums && p->accumulate->tile_stored && fills_vectors(p, &a->value, a->value_dim);
@@ -82,7 +93,7 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->score = &p->kernels->score[a->score];
     p->score_tile = p->few_rows ? p->score->rows : p->score->lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
-    choose_stored(a, p);
+    choose_layouts(a, p);
     return FOV_OK;
 }
 

@@ -11,6 +11,13 @@
 
 enum { FOV_MAX_BLOCKS = 4 }; /* query blocks of a task that share each block of keys and values */
 
+/* How the rows of keys, or of values, lie. */
+typedef struct fov_row_layout {
+    int are_reals; /* contiguous reals, where the first row is aligned: a kernel can read them in place */
+    int fights_cache; /* rows a multiple of 4 KiB apart share few cache sets */
+    int64_t ld; /* reals from row to row */
+} fov_row_layout;
+
 typedef struct fov_plan {
     const fov_attention_args *args;
     const fov_isa *isa;
@@ -22,6 +29,7 @@ typedef struct fov_plan {
     const fov_moves *moves; /* of the storage type */
     fov_quantized_in quantized_in; /* of keys and values with scales; NULL: they have the storage type */
     int stored_type; /* of keys and values, fov_dtype */
+    fov_row_layout keys, values;
     int reads_stored_keys, reads_stored_values; /* kernels convert while they read, where nothing has to look at reals */
 
     int early_scale; /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */

@@ -16,30 +16,27 @@ void fov_key_block(fov_task *t, int64_t key, int64_t n)
 typedef struct {
     const char *base, *scales;
     const fov_array *array, *scale;
+    const fov_row_layout *layout;
     int64_t n_columns;
 } rows;
 
 static inline rows keys_of(const fov_task *t)
 {
     const fov_attention_args *a = t->plan->args;
-    return (rows){t->key, t->k_scale, &a->key, &a->k_scale, t->plan->key_dim};
+    return (rows){t->key, t->k_scale, &a->key, &a->k_scale, &t->plan->keys, t->plan->key_dim};
 }
 
 static inline rows values_of(const fov_task *t)
 {
     const fov_attention_args *a = t->plan->args;
-    return (rows){t->value, t->v_scale, &a->value, &a->v_scale, a->value_dim};
+    return (rows){t->value, t->v_scale, &a->value, &a->v_scale, &t->plan->values, a->value_dim};
 }
 
-/* 1: a kernel can read them where they are: contiguous aligned reals. */
+/* 1: a kernel can read them where they are. */
 static inline int lie_as_reals(const fov_task *t, const rows *r, int64_t *ld)
 {
-    const fov_plan *p = t->plan;
-    int64_t real = p->kernels->real_bytes;
-    int same = p->args->dtype == (real == 8 ? FOV_F64 : FOV_F32) && !p->quantized_in;
-    *ld = real == 8 ? r->array->row_bytes / 8 : r->array->row_bytes / 4;
-    return same && (r->array->column_bytes == real || r->n_columns <= 1) &&
-           ((uint64_t)r->array->row_bytes & (uint64_t)(real - 1)) == 0 && ((uintptr_t)r->base & (uintptr_t)(real - 1)) == 0;
+    *ld = r->layout->ld;
+    return r->layout->are_reals && ((uintptr_t)r->base & (uintptr_t)(t->plan->kernels->real_bytes - 1)) == 0;
 }
 
 static void read_row(const fov_task *t, const rows *r, int64_t key, void *reals)
@@ -63,12 +60,12 @@ static __attribute__((noinline)) const char *copy_block(const fov_task *t, const
     return scratch;
 }
 
-/* Where they lie, unless their stride fights the cache: rows a multiple of 4 KiB apart share few cache sets (80 % of the FMA peak
- * becomes 54 % at head_dim 64; the copy brings 73 %, itself included). A single query block would not earn the copy back. */
+/* Where they lie, unless their stride fights the cache (80 % of the FMA peak becomes 54 % at head_dim 64; the copy brings 73 %, itself
+ * included). A single query block would not earn the copy back. */
 static inline const char *block_of(const fov_task *t, const rows *r, void *scratch, int64_t *ld)
 {
-    int hurts = t->n_blocks > 1 && r->array->row_bytes % 4096 == 0 && r->array->row_bytes != 0;
-    if (lie_as_reals(t, r, ld) && !hurts) return r->base + t->keys_at * r->array->row_bytes;
+    if (lie_as_reals(t, r, ld) && !(r->layout->fights_cache && t->n_blocks > 1))
+        return r->base + t->keys_at * r->array->row_bytes;
     return copy_block(t, r, scratch, ld);
 }
 
