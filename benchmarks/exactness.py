@@ -17,7 +17,7 @@ from foveate.error_bound import bounds, worst_ratio
 N_ROWS = 16
 BY_ROW = ("mask", "bias")  # (..., Lq, Lk) or broadcasting to it
 BY_HEAD = ("alibi_slopes", "sinks")
-AS_THEY_ARE = ("score", "activation", "combine", "scale", "softcap", "kv_lengths")
+AS_THEY_ARE = ("score", "activation", "combine", "scale", "softcap", "kv_lengths", "k_scale", "v_scale")
 
 Array = NDArray[Any]
 Options = Mapping[str, Any]

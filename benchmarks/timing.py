@@ -1,8 +1,9 @@
 """Timing of rivals in turns, in one process, so that a noisy machine is noisy for all of them."""
 
+import functools
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,24 +73,70 @@ def _calls_per_burst(call: Call, once: float) -> int:
     return max(1, round(BURST / _time(call, n)))
 
 
-def _burst(call: Call, n_calls: int, once: float, pause: float) -> float:
+def burst(call: Call, n_calls: int, once: float, pause: float) -> float:
+    """Seconds per call, after ``pause`` seconds of sleep and one call that is not timed."""
     time.sleep(pause)
     if once < LONG:
         call()  # wakes the threads, fills the caches
     return _time(call, n_calls)
 
 
-def interleave(calls: Mapping[str, Call], repeats: int, budget: float, pause: float) -> dict[str, Times]:
-    """Time the calls in turns, a burst each.
+def calibrate(call: Call, pause: float) -> tuple[float, int]:
+    """Seconds of one warm call, and how many calls make a burst."""
+    once = _time(call, 1)
+    if once < LONG:
+        time.sleep(pause)
+        once = _time(call, 1)
+    return once, _calls_per_burst(call, once)
+
+
+def in_turns(
+    bursts: Mapping[str, Callable[[], float]], once: Mapping[str, float], repeats: int, budget: float
+) -> dict[str, Times]:
+    """Call each function, which times a burst, in turns.
 
     Parameters
     ----------
-    calls : mapping of name to call
+    bursts : mapping of name to function
+        Times a burst and returns its seconds per call.
+    once : mapping of name to float
+        About how long one call takes, in seconds.
     repeats : int
         Bursts of each call.
     budget : float
         Seconds after which no new round starts, once three are done. A call of over 0.25 s that has used up
         its share of them has three bursts and no more.
+
+    Returns
+    -------
+    dict of name to Times
+    """
+    share = budget / len(bursts)
+    limits = {
+        name: MIN_BURSTS if once[name] >= LONG and once[name] * repeats > share else repeats
+        for name in bursts
+    }
+    times: dict[str, list[float]] = {name: [] for name in bursts}
+    order = list(bursts)
+    start = time.perf_counter()
+    for round_ in range(repeats):
+        if round_ >= MIN_BURSTS and time.perf_counter() - start > budget:
+            break
+        for name in order:
+            if round_ < limits[name]:
+                times[name].append(bursts[name]())
+        order.reverse()  # nobody always follows the same rival
+    return {name: Times(tuple(seconds)) for name, seconds in times.items()}
+
+
+def interleave(calls: Mapping[str, Call], repeats: int, budget: float, pause: float) -> dict[str, Times]:
+    """Time the calls of this process in turns, a burst each.
+
+    Parameters
+    ----------
+    calls : mapping of name to call
+    repeats, budget
+        As for `in_turns`.
     pause : float
         Seconds of sleep before each burst.
 
@@ -97,23 +144,9 @@ def interleave(calls: Mapping[str, Call], repeats: int, budget: float, pause: fl
     -------
     dict of name to Times
     """
-    once, n_calls = {}, {}
-    for name, call in calls.items():
-        once[name] = _time(call, 1)
-        if once[name] < LONG:
-            time.sleep(pause)
-            once[name] = _time(call, 1)
-        n_calls[name] = _calls_per_burst(call, once[name])
-    share = budget / len(calls)
-    limits = {name: MIN_BURSTS if t >= LONG and t * repeats > share else repeats for name, t in once.items()}
-    bursts: dict[str, list[float]] = {name: [] for name in calls}
-    order = list(calls)
-    start = time.perf_counter()
-    for round_ in range(repeats):
-        if round_ >= MIN_BURSTS and time.perf_counter() - start > budget:
-            break
-        for name in order:
-            if round_ < limits[name]:
-                bursts[name].append(_burst(calls[name], n_calls[name], once[name], pause))
-        order.reverse()  # nobody always follows the same rival
-    return {name: Times(tuple(times)) for name, times in bursts.items()}
+    sizes = {name: calibrate(call, pause) for name, call in calls.items()}
+    bursts = {
+        name: functools.partial(burst, calls[name], n_calls, once, pause)
+        for name, (once, n_calls) in sizes.items()
+    }
+    return in_turns(bursts, {name: once for name, (once, _) in sizes.items()}, repeats, budget)

@@ -14,7 +14,7 @@ def set_threads(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
 
 
-def _function(workload: Workload) -> Callable[..., Any]:
+def function_of(workload: Workload) -> Callable[..., Any]:
     """The mode as one writes it in torch; a scale goes into the query, which is smaller than the logits."""
     import torch
 
@@ -48,7 +48,7 @@ def calls(workload: Workload, arrays: Arrays) -> dict[str, Call]:
     """dynamic=False: the second shape would else be compiled for any shape."""
     import torch
 
-    function = _function(workload)
+    function = function_of(workload)
     tensors = [torch.from_numpy(array) for array in arrays]
     compiled = torch.compile(function, fullgraph=True, dynamic=False)
     return {"torch": lambda: function(*tensors), "torch.compile": lambda: compiled(*tensors)}

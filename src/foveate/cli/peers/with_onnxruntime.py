@@ -6,9 +6,12 @@ heads are grouped, which the former does not know.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import onnxruntime  # type: ignore[import-not-found, import-untyped, unused-ignore]
-from onnx import TensorProto, helper  # type: ignore[import-not-found, import-untyped, unused-ignore]
+from onnx import helper  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
 from . import Array, Prepared
 
@@ -18,16 +21,35 @@ MICROSOFT_OPSET, ONNX_OPSET, IR_VERSION = 1, 23, 11
 
 def prepare(query: Array, key: Array, value: Array, *, causal: bool, n_threads: int) -> Prepared:
     """A session of its own with ``n_threads``, the calling one among them."""
-    n_heads, shape = query.shape[-3], (*query.shape[:-1], value.shape[-1])
-    if n_heads != key.shape[-3]:
-        node = helper.make_node("Attention", NAMES, ["output"], is_causal=int(causal))
-        return _bound(node, (query, key, value), shape, n_threads, n_heads=None)
+    make = multi_head if query.shape[-3] == key.shape[-3] else standard
+    return make(query, key, value, causal=causal, n_threads=n_threads)
+
+
+def standard(
+    query: Array, key: Array, value: Array, *,
+    causal: bool, n_threads: int, mask: Array | None = None, softcap: float = 0.0,
+) -> Prepared:  # fmt: skip
+    """Attention of opset 23; ``mask`` is bool, or a float that is added, and broadcasts to the logits."""
+    arrays = {"query": query, "key": key, "value": value} | ({} if mask is None else {"mask": mask})
+    node = helper.make_node("Attention", list(arrays), ["output"], is_causal=int(causal), softcap=softcap)
+    return _bound(node, arrays, (*query.shape[:-1], value.shape[-1]), n_threads, n_heads=None)
+
+
+def multi_head(
+    query: Array, key: Array, value: Array, *, causal: bool, n_threads: int, bias: Array | None = None
+) -> Prepared:
+    """com.microsoft.MultiHeadAttention; ``bias`` (1 or B, 1 or H, Lq, Lk) is added to the logits."""
+    arrays = {name: _heads_last(array) for name, array in zip(NAMES, (query, key, value), strict=True)}
+    shape = (*arrays["query"].shape[:-1], arrays["value"].shape[-1])
+    inputs = list(arrays)
+    if bias is not None:
+        arrays["bias"] = bias
+        inputs += ["", "", "bias"]  # no bias of the projections, no padding of the keys
     node = helper.make_node(
-        "MultiHeadAttention", NAMES, ["output"],
-        domain="com.microsoft", num_heads=n_heads, unidirectional=int(causal),
+        "MultiHeadAttention", inputs, ["output"],
+        domain="com.microsoft", num_heads=query.shape[-3], unidirectional=int(causal),
     )  # fmt: skip
-    rows = tuple(_heads_last(array) for array in (query, key, value))
-    return _bound(node, rows, (*rows[0].shape[:-1], rows[2].shape[-1]), n_threads, n_heads)
+    return _bound(node, arrays, shape, n_threads, query.shape[-3])
 
 
 def _heads_last(array: Array) -> Array:
@@ -37,13 +59,14 @@ def _heads_last(array: Array) -> Array:
 
 
 def _bound(
-    node: object, arrays: tuple[Array, ...], shape: tuple[int, ...], n_threads: int, n_heads: int | None
+    node: Any, arrays: Mapping[str, Array], shape: tuple[int, ...], n_threads: int, n_heads: int | None
 ) -> Prepared:
-    def described(name: str, sizes: tuple[int, ...]) -> object:
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes)
+    def described(name: str, like: Array, sizes: tuple[int, ...]) -> Any:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(like.dtype), sizes)
 
-    inputs = [described(name, array.shape) for name, array in zip(NAMES, arrays, strict=True)]
-    graph = helper.make_graph([node], "attention", inputs, [described("output", shape)])
+    inputs = [described(name, array, array.shape) for name, array in arrays.items()]
+    output = described("output", arrays["query"], shape)
+    graph = helper.make_graph([node], "attention", inputs, [output])
     opsets = [
         helper.make_opsetid("", ONNX_OPSET), helper.make_opsetid("com.microsoft", MICROSOFT_OPSET)
     ]  # fmt: skip
@@ -55,7 +78,7 @@ def _bound(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     binding = session.io_binding()
-    for name, array in zip(NAMES, arrays, strict=True):
+    for name, array in arrays.items():
         binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(array))
     binding.bind_output("output")
 

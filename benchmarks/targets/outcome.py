@@ -1,0 +1,85 @@
+"""What was found about one target, as rows of a table and as JSON."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.results import Row
+from benchmarks.targets.forms import NEIGHBOUR, OWN
+from benchmarks.targets.target import Target
+from benchmarks.timing import Times
+
+LIMIT = "limit"
+
+
+class PairedRow(Row):
+    """Times of the same repetitions: the ratio of medians is the median of the ratios."""
+
+    @property
+    def ratio_of_medians(self) -> float:
+        pairs = zip(self.theirs.bursts, self.ours.bursts, strict=False)  # a long call has fewer bursts
+        return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
+@dataclass
+class Outcome:
+    """The times by form, and what has none, with the reasons: left out, wrong results, workers that died."""
+
+    target: Target
+    n_threads: int
+    isa: str
+    times: dict[str, Times] = field(default_factory=dict)
+    errors: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    wrong: dict[str, str] = field(default_factory=dict)
+    died: dict[str, str] = field(default_factory=dict)
+
+    def peers(self) -> list[Row]:
+        """Every form of every peer."""
+        return [self._row(name, name, self.target.peers) for name in self.times if name not in _NO_PEERS]
+
+    def rows(self) -> Iterator[Row]:
+        """Against the best peer, the limit and the other workload of our own: those that were asked for."""
+        if OWN not in self.times:
+            return
+        if peers := self.peers():
+            yield min(peers, key=lambda row: row.worse_ratio)
+        if self.target.share is not None and LIMIT in self.times:
+            name, target = self.target.share.limit, self.target.share.target(self.isa)
+            yield self._row(LIMIT, f"{LIMIT}: {name}", target, paired=True)
+        if self.target.own is not None and NEIGHBOUR in self.times:
+            yield self._against_own()
+
+    def _against_own(self) -> Row:
+        own = self.target.own
+        assert own is not None
+        of_flops = self.target.flops / own.target.flops if own.per_flop else 1.0
+        name = own.target.name if own.target.shape == self.target.shape else own.target.shape
+        return self._row(NEIGHBOUR, f"own: {name}", own.at_least, paired=True, factor=of_flops)
+
+    def _row(
+        self, form: str, name: str, target: float | None, *, paired: bool = False, factor: float = 1.0
+    ) -> Row:
+        theirs = Times(tuple(seconds * factor for seconds in self.times[form].bursts))
+        kind = PairedRow if paired else Row
+        return kind(str(self.target), name, self.times[OWN], theirs, target, self.target.flops)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, for JSON: errors are shares of what is admitted."""
+        return {
+            "workload": str(self.target),
+            "threads": self.n_threads,
+            "isa": self.isa,
+            "rows": [row.as_dict() for row in self.rows()],
+            "bursts_s": {name: list(times.bursts) for name, times in self.times.items()},
+            "errors": self.errors,
+            "left_out": self.left_out,
+            "wrong": self.wrong,
+            "died": self.died,
+        }
+
+
+_NO_PEERS = (OWN, NEIGHBOUR, LIMIT)

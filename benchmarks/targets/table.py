@@ -1,0 +1,103 @@
+"""THE table of targets: what foveate is meant to reach against the best installable peer, on 2 threads."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from benchmarks.shapes import DECODE, TINY, Shape, square
+from benchmarks.targets.target import TANH, Against, Share, Target
+
+F32, F16, BF16 = "float32", "float16", "bfloat16"
+L4096, L2048, L1024 = square(1, 8, 4096, 64), square(1, 8, 2048, 128), square(1, 8, 1024, 64)
+MASKED = square(1, 8, 2048, 64)
+GROUPED = Shape(1, 32, 8, 1024, 1024, 128, causal=True, dtype=F16)
+LONG = square(1, 1, 32768, 64)
+PLAIN_SHARE = Share("fma_f32", 0.80, at_least_avx2=0.82)
+CAUSAL_SHARE = Share("fma_f32", 0.75)
+
+
+def causal(shape: Shape) -> Shape:
+    return replace(shape, causal=True)
+
+
+def typed(shape: Shape, dtype: str) -> Shape:
+    return replace(shape, dtype=dtype)
+
+
+def decode(n_q_heads: int, n_kv_heads: int, kv_len: int, batch: int = 1) -> Shape:
+    return Shape(batch, n_q_heads, n_kv_heads, 1, kv_len, 128)
+
+
+def _prefill() -> Iterator[Target]:
+    for shape, f32, bf16 in [(L4096, 1.35, 1.8), (L2048, 1.2, 1.5)]:
+        yield Target("prefill", shape, f32, PLAIN_SHARE)
+        yield Target("prefill", typed(shape, BF16), bf16)
+    for shape, bf16 in [(L4096, 2.2), (L2048, 1.8), (L1024, 2.2)]:
+        yield Target("prefill", causal(shape), 1.6, CAUSAL_SHARE)
+        yield Target("prefill", causal(typed(shape, BF16)), bf16)
+    # of the tile products in registers, one thread: two threads share the limit on some machines
+    for shape, share in [(L4096, 0.25), (L2048, 0.31)]:
+        yield Target("prefill", typed(shape, BF16), share=Share("amx_bf16", share), threads=1)
+    for shape in (typed(L1024, F16), GROUPED):
+        yield Target("prefill", shape, 2.8)
+    for dtype, ratio in [(F32, 1.35), (BF16, 1.6)]:
+        yield Target("one long head", typed(LONG, dtype), ratio)
+
+
+def _options() -> Iterator[Target]:
+    for dtype, ratio, within in [(F32, 1.4, 1.05), (BF16, 1.6, 1.12)]:
+        shape = typed(MASKED, dtype)
+        unmasked = Against(Target("without a mask", shape), 1 / within)
+        yield Target("bool mask", shape, ratio, own=unmasked, mask="bool")
+        yield Target("float mask", shape, ratio, own=unmasked, mask="float")
+    for dtype in (F32, BF16):
+        shape = causal(typed(L4096, dtype))
+        yield Target("window 256", shape, 4.0, window=256)
+        plain = Against(Target("plain causal", shape), 1 / 1.05)
+        yield Target("ALiBi", shape, 2.2, own=plain, alibi=True)
+        yield Target("softcap", shape, 3.0, softcap=30.0)
+
+
+def _decode() -> Iterator[Target]:
+    for shape, f32 in [
+        (DECODE, 1.2),
+        (decode(32, 32, 4096), 1.1),
+        (decode(8, 1, 32768), 1.3),
+        (decode(32, 8, 1024, batch=16), 1.2),
+    ]:
+        yield Target("decode", shape, f32)
+        yield Target("decode", typed(shape, BF16), 1.5)
+    for dtype, ratio in [(F32, 1.8), (BF16, 2.0)]:
+        yield Target("few rows", Shape(1, 32, 8, 8, 4096, 128, dtype=dtype), ratio)
+
+
+def _bandwidth() -> Iterator[Target]:
+    """8 heads of keys: with 32768 of them 134 MB in bfloat16, more than caches hold."""
+    for group_size, shares in [(1, (0.95, 0.95)), (4, (0.90, 0.75)), (8, (0.75, 0.62))]:
+        for dtype, share in zip((F32, BF16), shares, strict=True):
+            shape = typed(decode(8 * group_size, 8, 32768), dtype)
+            yield Target("bandwidth", shape, share=Share("read_dram", share))
+    shape = typed(decode(8, 8, 32768), BF16)
+    plain = Against(Target("bfloat16 K/V", shape), 1.7)
+    yield Target("bandwidth", shape, share=Share("read_dram", 0.95), own=plain, kv_dtype="int8")
+    yield Target("bandwidth", shape, own=plain, kv_dtype="float8_e4m3fn")
+
+
+def _small() -> Iterator[Target]:
+    for dtype, ratio in [(F32, 1.5), (BF16, 2.0)]:
+        yield Target("short", square(8, 12, 128, 64, dtype=dtype), ratio)
+        yield Target("short", square(1, 12, 128, 32, dtype=dtype), ratio)
+    yield Target("a call", TINY, 3.0)
+    yield Target("a Mode with out=", TINY, 4.5, prepared=True)
+
+
+def _modes() -> Iterator[Target]:
+    for shape in (square(4, 1, 256, 64), square(1, 1, 1024, 64)):
+        yield Target("additive", shape, 20.0, Share(TANH, 1.0), score="additive")
+    for dtype, ratio in [(F32, 1.6), (BF16, 3.0)]:
+        shape = typed(MASKED, dtype)
+        softmax = Against(Target("softmax", shape), 0.95)
+        yield Target("sigmoid", shape, ratio, own=softmax, activation="sigmoid")
+        yield Target("relu", shape, ratio, activation="relu")
+
+
+TARGETS = (*_prefill(), *_options(), *_decode(), *_bandwidth(), *_small(), *_modes())
