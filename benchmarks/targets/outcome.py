@@ -45,7 +45,7 @@ class Outcome:
         """Against the best peer, the limit and the other workload of our own: those that were asked for."""
         if OWN not in self.times:
             return
-        if peers := self.peers():
+        if peers := [row for row in self.peers() if row.rival.startswith(self.target.rival)]:
             yield min(peers, key=lambda row: row.worse_ratio)
         if self.target.share is not None and LIMIT in self.times:
             name, target = self.target.share.limit, self.target.share.target(self.isa)

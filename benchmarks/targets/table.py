@@ -86,8 +86,8 @@ def _small() -> Iterator[Target]:
     for dtype, ratio in [(F32, 1.5), (BF16, 2.0)]:
         yield Target("short", square(8, 12, 128, 64, dtype=dtype), ratio)
         yield Target("short", square(1, 12, 128, 32, dtype=dtype), ratio)
-    yield Target("a call", TINY, 3.0)
-    yield Target("a Mode with out=", TINY, 4.5, prepared=True)
+    yield Target("a call", TINY, 3.0, rival="torch")
+    yield Target("a Mode with out=", TINY, 4.5, rival="torch", prepared=True)
 
 
 def _modes() -> Iterator[Target]:

@@ -39,7 +39,8 @@ class Target:
     """One workload; ``peers`` is the ratio of the best peer's time to ours to reach, None: none is timed.
 
     ``mask`` is "", "bool" or "float"; ``window`` the number of keys that a query sees, itself the last;
-    ``threads`` overrides the number of the run; ``prepared`` calls a Mode with ``out=``.
+    ``rival`` begins the names of the forms that count, all where it is empty; ``threads`` overrides those
+    of the run; ``prepared`` calls a Mode with ``out=``.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Target:
     score: str = "scaled_dot"
     activation: str = "softmax"
     kv_dtype: str | None = None
+    rival: str = ""
     threads: int | None = None
     prepared: bool = False
 
@@ -76,7 +78,7 @@ class Target:
 
     @property
     def flops(self) -> int:
-        """Of the two products, attended pairs only; what a mask hides counts as attended."""
+        """Multiplications and additions of both products, of pairs attended under causal and the window."""
         shape = self.shape
         if self.window is None or not shape.causal:
             return shape.flops

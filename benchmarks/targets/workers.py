@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from benchmarks.targets import worker
 
 PATIENCE = 600.0  # s; the longest silence: compiling a form on a busy machine, the slowest call
 ENDING = 5.0  # s; a process whose pipe is closed ends by then
+STOPPING, STOPS = 0.1, 20  # s, and how often it is tried: a start of a process takes milliseconds
 LAST_LINES = 5
 
 
@@ -72,11 +74,28 @@ class Worker:
         self._log.close()
 
     def _stop(self) -> None:
-        """Returns when every thread of it stands still."""
+        """Returns when every thread of it stands still.
+
+        A thread that waits until a child of its own has started cannot stop when the child was stopped first:
+        both go on for a moment then.
+        """
+        for _ in range(STOPS):
+            self._signal(signal.SIGSTOP)
+            end = time.monotonic() + STOPPING
+            while time.monotonic() < end:
+                if self._stands_still():
+                    return
+                time.sleep(0.0005)
+            self._signal(signal.SIGCONT)
+            time.sleep(STOPPING)
+        raise self._died("does not stop")
+
+    def _stands_still(self) -> bool:
         assert self.pid is not None
-        self._signal(signal.SIGSTOP)
-        with contextlib.suppress(ChildProcessError):  # it died: the next question finds that out
-            os.waitid(os.P_PID, self.pid, os.WSTOPPED)
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOHANG) is not None
+        except ChildProcessError:  # it died: the next question finds that out
+            return True
 
     def _signal(self, number: signal.Signals) -> None:
         assert self.pid is not None

@@ -73,6 +73,13 @@ def test_what_raises_is_left_out_with_the_reason(fake):
     assert not outcome.died
 
 
+def test_a_worker_that_starts_processes_all_the_time_is_stopped():
+    with Workers({"starting": "tracking.fake_starting_peer"}) as workers:
+        for _ in range(20):
+            assert workers.ask("starting", "forms", SMALL, 1) == []
+            assert fake_peer.state(workers.pids()["starting"]) == "T"
+
+
 @pytest.mark.parametrize("n_calls", [0, 4], ids=["at its first call", "while it is timed"])
 def test_a_dying_worker_is_reported_and_the_rest_goes_on(monkeypatch, n_calls):
     monkeypatch.setenv(fake_dying_peer.CALLS, str(n_calls))

@@ -1,8 +1,14 @@
 """OpenVINO's scaled_dot_product_attention, in the type of the workload."""
 
+import sys
+
 from benchmarks.targets.forms import Forms
 from benchmarks.targets.problem import Problem
-from foveate.cli.peers.with_openvino import prepare
+
+# its import starts a process that sends a message; without this package it has a stub instead
+sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+
+from foveate.cli.peers.with_openvino import prepare  # noqa: E402
 
 
 def forms(work: Problem, n_threads: int) -> Forms:
