@@ -123,6 +123,7 @@ static void test_enumerators(void)
     WRONG("kv_dtype", a->kv_dtype = FOV_BF16);
     WRONG("k_scale", (a->k_scale = a->lse));
     WRONG("v_scale", (a->v_scale = a->lse));
+    WRONG("k_scale.batch_bytes", (a->kv_dtype = FOV_INT8, a->k_scale = a->lse, a->k_scale.batch_bytes = NULL));
     WRONG("v_scale", (a->kv_dtype = FOV_INT8, a->v_scale = a->lse, a->v_scale.row_bytes = INT64_C(1) << 60));
     ALLOWED((a->kv_dtype = FOV_INT8, a->k_scale = a->v_scale = a->lse));
 }

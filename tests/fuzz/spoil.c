@@ -58,7 +58,7 @@ static int spoil_number(description *d, choices *in)
 static int is_needed(const description *d, int which)
 {
     const area *a = &d->areas[which];
-    int optional = which == LSE || which == MASK || which == BIAS;
+    int optional = which == LSE || which == MASK || which == BIAS || which == K_SCALE || which == V_SCALE;
     if (!a->block || optional || (which == WEIGHTS && d->args.stages == FOV_STAGE_ALL)) return 0;
     for (int i = 0; i < a->n_axes; i++)
         if (a->shape[i] == 0) return 0;
@@ -79,8 +79,8 @@ static int spoil_pointer(description *d, choices *in)
 
 static int spoil_view(description *d, choices *in)
 {
-    static const int typed[] = {LSE, MASK, BIAS, KEY_STATS};
-    int which = typed[take(in) % 4];
+    static const int typed[] = {LSE, MASK, BIAS, KEY_STATS, K_SCALE, V_SCALE};
+    int which = typed[take(in) % 6];
     fov_array *view = description_view(d, which);
     if (!view->data || (which == KEY_STATS && !d->args.key_stats_kind)) return 0;
     view->dtype = TAKE_OF(in, int32_t, 5, -1, INT32_MAX, INT32_MIN);
