@@ -36,10 +36,11 @@ static void ask_for_matrix(const fov_task *t, const fov_query_block *q, const ch
     int64_t n_bytes = t->plan->tile_keys * array->column_bytes;
     const char *rows[FOV_MAX_LANES];
     if (array->column_bytes <= 0 || array->column_bytes > (int64_t)sizeof(double)) return;
-    fov_row_pointers(t, q, base, array, rows);
-    for (int i = 0; i < q->block.n_rows; i++)
-        for (int64_t at = 0; at < n_bytes && (i == 0 || rows[i] != rows[i - 1]); at += LINE)
-            __builtin_prefetch(rows[i] + key * array->column_bytes + at, 0, 2);
+    fov_row_pointers(t, q, base + key * array->column_bytes, array, rows);
+    for (int i = 0; i < q->block.n_rows; i++) {
+        if (i && rows[i] == rows[i - 1]) continue;
+        for (int64_t at = 0; at < n_bytes; at += LINE) __builtin_prefetch(rows[i] + at, 0, 2);
+    }
 }
 
 void fov_ask_ahead(fov_task *t, fov_query_block *q, int part, int64_t next_key)

@@ -13,12 +13,16 @@ static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
 static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
 {
     double slopes[FOV_MAX_LANES] = {0}, distance[FOV_MAX_LANES] = {0};
-    int64_t group = t->plan->group_size;
+    const double *of_group = t->plan->args->alibi_slopes + t->q_head;
+    int64_t group = t->plan->group_size, position = q->position, head = q->head;
     int key_lanes = q->block.key_lanes;
-    for (int i = 0; i < q->block.n_rows * key_lanes; i++) {
-        int64_t row = q->row + i / key_lanes;
-        slopes[i] = t->plan->args->alibi_slopes[t->q_head + row % group];
-        distance[i] = (double)(key + i % key_lanes) - ((double)(row / group) + (double)t->q_offset);
+    for (int row = 0; row < q->block.n_rows; row++) {
+        double at = (double)position + (double)t->q_offset;
+        for (int j = 0; j < key_lanes; j++) {
+            slopes[row * key_lanes + j] = of_group[head];
+            distance[row * key_lanes + j] = (double)(key + j) - at;
+        }
+        if (++head == group) head = 0, position++;
     }
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }

@@ -14,8 +14,8 @@ static int64_t shifted(int64_t p, int64_t delta)
 void fov_set_ranges(const fov_task *t, fov_query_block *q)
 {
     const fov_attention_args *a = t->plan->args;
-    q->first_key = t->kv_length;
-    q->last_key = 0;
+    q->first_key = q->covered_last = t->kv_length;
+    q->last_key = q->covered_first = 0;
     int64_t group = t->plan->group_size, row = q->position, head = q->head;
     for (int i = 0; i < q->block.n_rows; i++, head + 1 == group ? (head = 0, row++) : head++) {
         int64_t position = shifted(row, t->q_offset), first = 0, last = t->kv_length;
@@ -24,6 +24,8 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
         if (last < first) last = first;
         q->first[i] = first;
         q->last[i] = last;
+        if (first > q->covered_first) q->covered_first = first;
+        if (last < q->covered_last) q->covered_last = last;
         if (first < last) {
             if (first < q->first_key) q->first_key = first;
             if (last > q->last_key) q->last_key = last;
@@ -34,13 +36,6 @@ void fov_set_ranges(const fov_task *t, fov_query_block *q)
 
 /* Bits s < n of a word. */
 static uint32_t bits_before(int n) { return n <= 0 ? 0 : n >= 32 ? ~0u : (1u << n) - 1; }
-
-/* Steps of a lane that lie before key x, x counted from the first key of the tile; the lane holds keys j, j + key_lanes ...
- * key_lanes is a power of two: this runs for every lane of every small tile, and a division takes longer than its dot products. */
-static int steps_before(int x, int j, int key_lanes)
-{
-    return x <= j ? 0 : (x - j + key_lanes - 1) >> __builtin_ctz((unsigned)key_lanes);
-}
 
 /* The words of the lanes of one row that attends first <= key < last of the tile. Lane j has x / key_lanes keys before key x, and one
  * more where j < x % key_lanes: two words each for first and last. */
@@ -56,22 +51,31 @@ static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, i
     }
 }
 
-static void and_mask(fov_task *t, const fov_query_block *q, int64_t key)
+/* The bits of the mask, ANDed onto the attend words unless `alone`. */
+static void and_mask(fov_task *t, const fov_query_block *q, int64_t key, int alone)
 {
     const fov_array *mask = &t->plan->args->mask;
     const fov_block *b = &q->block;
-    const int key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
     const char *rows[FOV_MAX_LANES];
-    uint32_t words[FOV_MAX_TILE_KEYS / 32];
-    fov_row_pointers(t, q, t->mask, mask, rows);
-    for (int i = 0; i < b->n_rows * key_lanes; i++) {
-        int row = i / key_lanes, j = i % key_lanes;
-        if (key_lanes > 1 || row == 0 || rows[row] != rows[row - 1]) /* broadcast over rows or heads: the same bits again */
-            t->plan->kernels->pack_bits(rows[row] + (key + j) * mask->column_bytes, mask->column_bytes * key_lanes,
-                                        steps_before(b->n_keys, j, key_lanes), words, 1);
-        for (int w = 0; w < n_words; w++)
-            if (t->attend[w * b->n_lanes + i]) t->attend[w * b->n_lanes + i] &= words[w];
+    uint32_t words[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES];
+    fov_row_pointers(t, q, t->mask + key * mask->column_bytes, mask, rows);
+    t->plan->kernels->pack_bits(rows, b->n_rows, mask->column_bytes, b->n_keys, b->key_lanes, alone ? t->attend : words,
+                                b->n_lanes);
+    for (int i = 0; !alone && i < (b->n_steps + 31) / 32 * b->n_lanes; i++) t->attend[i] &= words[i];
+}
+
+/* What the words say of a tile as a whole. */
+static int extent(const fov_task *t, const fov_block *b)
+{
+    uint32_t some = 0, all = ~0u;
+    for (int w = 0; 32 * w < b->n_steps; w++) {
+        const uint32_t *words = t->attend + w * b->n_lanes, absent = ~bits_before(b->n_steps - 32 * w);
+        for (int i = 0; i < b->n_rows * b->key_lanes; i++) {
+            some |= words[i];
+            all &= words[i] | absent;
+        }
     }
+    return !some ? FOV_DEAD : !~all ? FOV_FULL : FOV_PARTIAL;
 }
 
 int fov_attends(const fov_task *t, const fov_query_block *q, int row, int key)
@@ -84,9 +88,13 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
 {
     const fov_block *b = &q->block;
     const int n_lanes = b->n_lanes, key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
-    int full = t->mask == NULL && (b->n_keys & (key_lanes - 1)) == 0;
-    for (int i = 0; full && i < b->n_rows; i++) full = q->first[i] <= key && q->last[i] >= key + b->n_keys;
-    if (full) return FOV_FULL;
+    /* the range of each row covers the tile */
+    int covered = q->covered_first <= key && q->covered_last >= key + b->n_keys;
+    if (covered && t->mask) {
+        and_mask(t, q, key, 1);
+        return extent(t, b);
+    }
+    if (covered && (b->n_keys & (key_lanes - 1)) == 0) return FOV_FULL;
 
     int any = 0, before_first = -1, before_last = -1;
     uint32_t *bits = t->attend;
@@ -104,15 +112,6 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
         before_first = first, before_last = last;
     }
     if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;
-    and_mask(t, q, key);
-
-    uint32_t some = 0, all = ~0u;
-    for (int w = 0; w < n_words; w++) {
-        uint32_t exist = bits_before(b->n_steps - 32 * w);
-        for (int i = 0; i < b->n_rows * key_lanes; i++) {
-            some |= t->attend[w * n_lanes + i];
-            all &= t->attend[w * n_lanes + i] | ~exist;
-        }
-    }
-    return !some ? FOV_DEAD : !~all ? FOV_FULL : FOV_PARTIAL;
+    and_mask(t, q, key, 0);
+    return extent(t, b);
 }

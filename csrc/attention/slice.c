@@ -59,11 +59,16 @@ void fov_task_slice(fov_task *t, int64_t slice)
 /* One pointer per row of an array with the axes (head, row, column); NULL behind the last, up to the lanes of the block. */
 void fov_row_pointers(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, const char **rows)
 {
-    int64_t group = t->plan->group_size, position = q->position, head = q->head;
-    for (int i = 0; i < q->block.n_lanes / q->block.key_lanes; i++) {
-        rows[i] = i < q->block.n_rows ? base + position * array->row_bytes + head * array->head_bytes : NULL;
-        if (++head == group) head = 0, position++;
+    int64_t group = t->plan->group_size, head = q->head;
+    const char *row = base + q->position * array->row_bytes;
+    int i = 0, n = q->block.n_lanes / q->block.key_lanes;
+    if (group == 1) /* twice for every tile with a mask */
+        for (; i < q->block.n_rows; i++, row += array->row_bytes) rows[i] = row;
+    for (; i < q->block.n_rows; i++) {
+        rows[i] = row + head * array->head_bytes;
+        if (++head == group) head = 0, row += array->row_bytes;
     }
+    for (; i < n; i++) rows[i] = NULL;
 }
 
 /* One pointer per lane, at its first key of `n_keys` keys from `key` on; NULL for lanes that have none. */
@@ -72,6 +77,10 @@ static void lane_pointers(const fov_task *t, const fov_query_block *q, const cha
 {
     const char *rows[FOV_MAX_LANES];
     int key_lanes = q->block.key_lanes;
+    if (key_lanes == 1) {
+        fov_row_pointers(t, q, base + key * array->column_bytes, array, lanes);
+        return;
+    }
     fov_row_pointers(t, q, base, array, rows);
     for (int i = 0; i < q->block.n_lanes; i++) {
         const char *row = rows[i / key_lanes];

@@ -12,6 +12,7 @@ typedef struct fov_query_block {
     /* keys first <= j < last may be attended by a row: causal, window, length */
     int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES];
     int64_t first_key, last_key;                       /* the union over the rows */
+    int64_t covered_first, covered_last;               /* the intersection; empty where they cross */
 } fov_query_block;
 
 typedef struct fov_task {

@@ -175,8 +175,9 @@ typedef struct fov_kernels {
     fov_list_kernels lists;
     fov_moves moves[FOV_N_DTYPES];
     fov_quantized_in quantized_in[FOV_N_QUANTIZED];
-    /* n bytes of a bool mask, `step` apart, to bits: word i at words[i * word_stride] holds keys 32 i .. 32 i + 31 */
-    void (*pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride);
+    /* n_keys bytes of a bool mask for each row, `step` apart, to bits in the lanes of a block: words[step / 32][n_lanes], as attend
+     * below; lanes without a row have none */
+    void (*pack_bits)(const char *const *rows, int n_rows, int64_t step, int n_keys, int key_lanes, uint32_t *words, int n_lanes);
     int (*all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns);
 } fov_kernels;
 

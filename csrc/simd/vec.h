@@ -22,6 +22,7 @@
  *   swap(v, step)                  lane i of the result is lane i xor step; step a power of two below LANES
  *   sums(v)                        vector whose lane i is the sum of the lanes of v[i], for LANES vectors
  *   transpose(rows)                LANES x LANES, in place
+ *   load_transposed(rows, at, v)   v[i]: element i of each of LANES rows of floats, from byte `at` of a row on (f32 only)
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
  *   load_int8 load_f8              LANES int8, float8 (e4m3fn) (f32 only)
  *

@@ -182,6 +182,25 @@ FOV_INLINE void vf64_transpose(vf64 *r)
     r[2] = _mm256_permute2f128_pd(a, c, 0x31);
     r[3] = _mm256_permute2f128_pd(b, d, 0x31);
 }
+/* 16 shuffles where a transposition in registers takes 24: the upper halves come from memory into their place. */
+FOV_INLINE void vf32_load_transposed(const char *const *rows, int64_t at, vf32 *r)
+{
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4) {
+        vf32 u[4];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            vf32 x = _mm256_castps128_ps256(_mm_loadu_ps((const float *)(rows[j] + at) + i));
+            u[j] = _mm256_insertf128_ps(x, _mm_loadu_ps((const float *)(rows[j + 4] + at) + i), 1);
+        }
+        vf32 a = _mm256_unpacklo_ps(u[0], u[1]), b = _mm256_unpackhi_ps(u[0], u[1]);
+        vf32 c = _mm256_unpacklo_ps(u[2], u[3]), d = _mm256_unpackhi_ps(u[2], u[3]);
+        r[i] = _mm256_shuffle_ps(a, c, 0x44);
+        r[i + 1] = _mm256_shuffle_ps(a, c, 0xee);
+        r[i + 2] = _mm256_shuffle_ps(b, d, 0x44);
+        r[i + 3] = _mm256_shuffle_ps(b, d, 0xee);
+    }
+}
 FOV_INLINE void vf32_transpose(vf32 *r)
 {
     vf32 u[8];

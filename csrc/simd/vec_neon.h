@@ -190,5 +190,10 @@ FOV_INLINE void vf32_transpose(vf32 *r)
     r[2] = vcombine_f32(vget_high_f32(a.val[0]), vget_high_f32(b.val[0]));
     r[3] = vcombine_f32(vget_high_f32(a.val[1]), vget_high_f32(b.val[1]));
 }
+FOV_INLINE void vf32_load_transposed(const char *const *rows, int64_t at, vf32 *r)
+{
+    for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load((const float *)(rows[i] + at));
+    vf32_transpose(r);
+}
 
 #endif

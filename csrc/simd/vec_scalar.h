@@ -223,6 +223,11 @@ FOV_INLINE void vf32_transpose(vf32 *r)
             r[j][i] = x;
         }
 }
+FOV_INLINE void vf32_load_transposed(const char *const *rows, int64_t at, vf32 *r)
+{
+    for (int i = 0; i < VF32_LANES; i++) r[i] = vf32_load((const float *)(rows[i] + at));
+    vf32_transpose(r);
+}
 
 #if !defined(__SSE2__) && !defined(__aarch64__)
 FOV_INLINE uint64_t vec_enter(void) { return 0; } /* whatever environment the platform has */

@@ -154,19 +154,29 @@ static void test_all_finite(suite *suite)
 static void test_pack_bits(suite *suite)
 {
     random_state *random = &suite->random;
-    int n = (int)PICK(random, 1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 256), stride = (int)PICK(random, 1, 4, 16);
+    int key_lanes = (int)PICK(random, 1, 1, 1, 2, 4, 16), n_lanes = 16 * (int)PICK(random, 1, 2, 3),
+        last_row = n_lanes / key_lanes;
+    int n = (int)PICK(random, 1, 2, 7, 31, 32, 33, 63, 64, 65, 100, 256), n_rows = 1 + (int)random_below(random, last_row);
     int64_t step = PICK(random, 1, 1, 1, 3, -1, 0), reach = (n - 1) * llabs(step);
-    check_begin("%s %s pack_bits n %d step %d stride %d", suite->isa->name, dtype_name(suite->real), n, (int)step, stride);
-    guarded bytes = guarded_new((size_t)(reach + 1), 1, (int)random_below(random, 2));
-    guarded words = guarded_new((size_t)((n - 1) / 32 * stride + 1) * sizeof(uint32_t), sizeof(uint32_t), 1);
-    char *source = bytes.data + (step < 0 ? reach : 0);
-    for (int i = 0; i < n; i++) source[i * step] = (char)PICK(random, 0, 1, 2, 128, 255); /* any non-zero byte is true */
-    RUN(suite, suite->kernels->pack_bits(source, step, n, (uint32_t *)words.data, stride));
-    for (int i = 0; i < (n + 31) / 32 * 32; i++) {
-        uint32_t bit = ((const uint32_t *)words.data)[i / 32 * stride] >> (i % 32) & 1u;
-        check(bit == (i < n && source[i * step] != 0), "bit %d is %u", i, bit);
+    int n_words = ((n + key_lanes - 1) / key_lanes + 31) / 32, shared = (int)PICK(random, 1, 1, 2, 100); /* rows of one pointer */
+    check_begin("%s %s pack_bits rows %d shared by %d, keys %d step %d, %d lanes of %d", suite->isa->name,
+                dtype_name(suite->real), n_rows, shared, n, (int)step, key_lanes, n_lanes);
+    guarded bytes[FOV_MAX_LANES], words = guarded_new((size_t)(n_words * n_lanes) * sizeof(uint32_t), sizeof(uint32_t), 1);
+    const char *rows[FOV_MAX_LANES] = {NULL};
+    for (int row = 0; row < n_rows; row++) {
+        bytes[row] = guarded_new((size_t)(reach + 1), 1, (int)random_below(random, 2));
+        char *source = bytes[row].data + (step < 0 ? reach : 0);
+        for (int i = 0; i < n; i++) source[i * step] = (char)PICK(random, 0, 1, 2, 128, 255); /* any non-zero byte is true */
+        rows[row] = row % shared ? rows[row - 1] : source;
     }
-    guarded_free(&bytes);
+    RUN(suite, suite->kernels->pack_bits(rows, n_rows, step, n, key_lanes, (uint32_t *)words.data, n_lanes));
+    for (int lane = 0; lane < n_lanes; lane++)
+        for (int s = 0; s < 32 * n_words; s++) {
+            uint32_t bit = ((const uint32_t *)words.data)[s / 32 * n_lanes + lane] >> (s % 32) & 1u;
+            int row = lane / key_lanes, key = s * key_lanes + lane % key_lanes;
+            check(bit == (row < n_rows && key < n && rows[row][key * step] != 0), "lane %d step %d: bit is %u", lane, s, bit);
+        }
+    for (int row = 0; row < n_rows; row++) guarded_free(&bytes[row]);
     guarded_free(&words);
 }
 

@@ -43,6 +43,8 @@ static void FOV_NAME(modify_add)(fov_block *b, const void *bias)
 static void FOV_NAME(modify_alibi)(fov_block *b, const double *slopes, const double *distance)
 {
     const vr c = vr_set1((real)b->multiplier);
+    real farther[FOV_MAX_TILE_KEYS]; /* a conversion and a broadcast per vector would take as long as the rest */
+    for (int k = 0; k < b->n_steps; k++) farther[k] = (real)(k * b->key_lanes);
     for (int i = 0; i < b->n_lanes; i += VR_LANES) {
         real slope_of[VR_LANES], first_of[VR_LANES];
         for (int j = 0; j < VR_LANES; j++) {
@@ -52,19 +54,29 @@ static void FOV_NAME(modify_alibi)(fov_block *b, const double *slopes, const dou
         vr slope = vr_load(slope_of), first = vr_load(first_of);
         real *p = (real *)b->tile + i;
         for (int k = 0; k < b->n_steps; k++, p += b->n_lanes)
-            vr_store(p, vr_fma(vr_load(p), c, vr_mul(slope, vr_add(first, vr_set1((real)(k * b->key_lanes))))));
+            vr_store(p, vr_fma(vr_load(p), c, vr_mul(slope, vr_add(first, vr_set1(farther[k])))));
     }
     b->multiplier = 1;
 }
 
-static void FOV_NAME(modify_mask)(fov_block *b, const uint32_t *attend)
+FOV_INLINE void FOV_NAME(mask_vectors)(fov_block *b, const uint32_t *attend, const int n_vectors)
 {
     const vr none = vr_set1(-(real)INFINITY);
     real *p = b->tile;
     for (int k = 0; k < b->n_steps; k++) {
-        const uint32_t *words = attend + (int64_t)(k / 32) * b->n_lanes;
-        for (int i = 0; i < b->n_lanes; i += VR_LANES, p += VR_LANES)
-            vr_store(p, vr_select(vr_bits(words + i, k % 32), vr_load(p), none));
+        const uint32_t *words = attend + (int64_t)(k / 32) * n_vectors * VR_LANES;
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++, p += VR_LANES)
+            vr_store(p, vr_select(vr_bits(words + j * VR_LANES, k % 32), vr_load(p), none));
+    }
+}
+
+static void FOV_NAME(modify_mask)(fov_block *b, const uint32_t *attend)
+{
+    switch (b->n_lanes / VR_LANES) {
+    case 1: FOV_NAME(mask_vectors)(b, attend, 1); break;
+    case 2: FOV_NAME(mask_vectors)(b, attend, 2); break;
+    default: FOV_NAME(mask_vectors)(b, attend, 3);
     }
 }
 

@@ -79,6 +79,20 @@ FOV_INLINE void FOV_NAME(row_out)(const real *reals, int64_t n, char *target, in
     for (; i < n; i++) FOV_NAME(store_one)(reals[i], target + i * step, dtype);
 }
 
+/* LANES steps of LANES lanes. */
+FOV_INLINE void FOV_NAME(load_square)(const char *const *lanes, int64_t at, vr *r, const int dtype)
+{
+#if FOV_REAL_BITS == 32
+    if (dtype == FOV_F32) {
+        vf32_load_transposed(lanes, at, r);
+        return;
+    }
+#endif
+#pragma GCC unroll 16
+    for (int i = 0; i < VR_LANES; i++) r[i] = FOV_VR(load_as)(lanes[i] + at, dtype);
+    vr_transpose(r);
+}
+
 FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile,
                                  const int dtype)
 {
@@ -89,9 +103,7 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
         if (all && FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
             for (; s + VR_LANES <= n_steps; s += VR_LANES) {
                 vr r[VR_LANES];
-#pragma GCC unroll 16
-                for (int i = 0; i < VR_LANES; i++) r[i] = FOV_VR(load_as)(lanes[lane0 + i] + s * step, dtype);
-                vr_transpose(r);
+                FOV_NAME(load_square)(lanes + lane0, s * step, r, dtype);
 #pragma GCC unroll 16
                 for (int i = 0; i < VR_LANES; i++) vr_store(tile + (s + i) * n_lanes + lane0, r[i]);
             }
@@ -125,15 +137,50 @@ FOV_INLINE void FOV_NAME(scatter)(const real *tile, int64_t n_steps, int n_lanes
     }
 }
 
-static void FOV_NAME(pack_bits)(const char *bytes, int64_t step, int n, uint32_t *words, int word_stride)
+/* The bits of n bytes, word i at words[i * stride]; of n_words words in all. */
+FOV_INLINE void FOV_NAME(pack_lane)(const char *bytes, int64_t step, int n, uint32_t *words, int n_words, int stride)
 {
-    int k = 0;
+    int k = 0, w = 0;
     if (step == 1)
-        for (; k + 32 <= n; k += 32) words[k / 32 * word_stride] = vec_nonzero32(bytes + k);
-    for (; k < n; k++) {
-        if (k % 32 == 0) words[k / 32 * word_stride] = 0;
-        words[k / 32 * word_stride] |= (uint32_t)(bytes[k * step] != 0) << (k % 32);
+        for (; k + 32 <= n; k += 32) words[w++ * stride] = vec_nonzero32(bytes + k);
+    for (; w < n_words; w++) {
+        uint32_t word = 0;
+        for (int bit = 0; bit < 32 && k < n; bit++, k++) word |= (uint32_t)(bytes[k * step] != 0) << bit;
+        words[w * stride] = word;
     }
+}
+
+/* Rows with one lane each and whole words, as in nearly every tile of a prefill. */
+FOV_INLINE void FOV_NAME(pack_words)(const char *const *rows, int n_rows, int n_words, uint32_t *words, int n_lanes)
+{
+    for (int row = 0; row < n_rows; row++)
+        for (int w = 0; w < n_words; w++) words[w * n_lanes + row] = vec_nonzero32(rows[row] + 32 * w);
+}
+
+FOV_INLINE void FOV_NAME(pack_lanes)(const char *const *rows, int n_rows, int64_t step, int n_keys, int key_lanes,
+                                     uint32_t *words, int n_words, int n_lanes)
+{
+    const int shift = __builtin_ctz((unsigned)key_lanes);
+    for (int row = 0, lane = 0; row < n_rows; row++, lane += key_lanes) {
+        if (row && rows[row] == rows[row - 1]) { /* broadcast over rows or heads: the same bits again */
+            for (int w = 0; w < n_words; w++)
+                for (int j = lane; j < lane + key_lanes; j++) words[w * n_lanes + j] = words[w * n_lanes + j - key_lanes];
+            continue;
+        }
+        for (int j = 0; j < key_lanes; j++)
+            FOV_NAME(pack_lane)(rows[row] + j * step, step * key_lanes, (n_keys - j + key_lanes - 1) >> shift, words + lane + j,
+                                n_words, n_lanes);
+    }
+}
+
+static void FOV_NAME(pack_bits)(const char *const *rows, int n_rows, int64_t step, int n_keys, int key_lanes, uint32_t *words,
+                                int n_lanes)
+{
+    const int n_words = (n_keys + 32 * key_lanes - 1) / (32 * key_lanes);
+    if (key_lanes == 1 && step == 1 && n_keys % 32 == 0) FOV_NAME(pack_words)(rows, n_rows, n_words, words, n_lanes);
+    else FOV_NAME(pack_lanes)(rows, n_rows, step, n_keys, key_lanes, words, n_words, n_lanes);
+    for (int w = 0; w < n_words; w++)
+        for (int lane = n_rows * key_lanes; lane < n_lanes; lane++) words[w * n_lanes + lane] = 0;
 }
 
 /* x - x is 0 for finite x and NaN otherwise; the sum of those is 0 exactly when all are finite. */
