@@ -125,6 +125,7 @@ int fov_compute_logits(fov_task *t, fov_query_block *q, int64_t key, int n_keys)
         return attend;
     }
     t->tiles_computed++;
+    q->block.trimmed = attend == FOV_PARTIAL && t->plan->trims && fov_trim(t, q, key);
     if (a->stages & FOV_STAGE_SCORE) {
         q->block.multiplier = a->scale;
         score(t, q, key);

@@ -51,6 +51,18 @@ static void row_words(uint32_t *bits, int n_lanes, int n_words, int key_lanes, i
     }
 }
 
+static uint64_t bits64_before(int n) { return n <= 0 ? 0 : n >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << n) - 1; }
+
+/* The same of a row with one lane, two words at a time: every row of a tile on a diagonal has a range of its own. */
+static void lane_words(uint32_t *bits, int n_lanes, int n_words, int first, int last)
+{
+    for (int w = 0; w < n_words; w += 2) {
+        uint64_t both = bits64_before(last - 32 * w) & ~bits64_before(first - 32 * w);
+        bits[w * n_lanes] = (uint32_t)both;
+        if (w + 1 < n_words) bits[(w + 1) * n_lanes] = (uint32_t)(both >> 32);
+    }
+}
+
 /* The bits of the mask, ANDed onto the attend words unless `alone`. */
 static void and_mask(fov_task *t, const fov_query_block *q, int64_t key, int alone)
 {
@@ -105,7 +117,8 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
             last = (int)clamp(q->last[row] - key, 0, b->n_keys);
         }
         any |= first < last;
-        if (first != before_first || last != before_last) row_words(bits, n_lanes, n_words, key_lanes, first, last);
+        if (key_lanes == 1) lane_words(bits, n_lanes, n_words, first, last);
+        else if (first != before_first || last != before_last) row_words(bits, n_lanes, n_words, key_lanes, first, last);
         else /* the range of the row before: its bits */
             for (int w = 0; w < n_words; w++)
                 for (int j = 0; j < key_lanes; j++) bits[w * n_lanes + j] = bits[w * n_lanes + j - key_lanes];
@@ -114,4 +127,18 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
     if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;
     and_mask(t, q, key, 0);
     return extent(t, b);
+}
+
+int fov_trim(const fov_task *t, fov_query_block *q, int64_t key)
+{
+    fov_block *b = &q->block;
+    const int vector = t->plan->kernels->vector_lanes;
+    int gain = 0;
+    for (int j = 0, row = 0; row < b->n_rows; j++, row += vector) {
+        int end = row + vector < b->n_rows ? row + vector : b->n_rows;
+        b->vector_first[j] = (int)clamp(q->first[row] - key, 0, b->n_keys);
+        b->vector_last[j] = (int)clamp(q->last[end - 1] - key, 0, b->n_keys);
+        gain += b->vector_first[j] + b->n_keys - b->vector_last[j];
+    }
+    return gain > 0;
 }

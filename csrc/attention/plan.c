@@ -93,6 +93,8 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->score = &p->kernels->score[a->score];
     p->score_tile = p->few_rows ? p->score->rows : p->score->lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
+    p->trims = !p->few_rows && p->group_size == 1 && a->stages != FOV_STAGE_COMBINE &&
+               (a->window_left != FOV_OPEN || a->window_right != FOV_OPEN);
     choose_layouts(a, p);
     return FOV_OK;
 }

@@ -45,6 +45,7 @@ typedef struct fov_plan {
 
     int few_rows; /* orientation: 1 rows (vectors along head_dim), 0 lanes */
     int max_lanes; /* lanes of a full query block */
+    int trims; /* the rows of a vector are neighbours, and a diagonal may cut tiles: fov_trim() */
     int key_lanes; /* lanes of one row; 1 in the orientation lanes (see kernel_types.h) */
     int max_rows; /* rows of a full query block */
     int max_blocks; /* query blocks that share a block of keys */

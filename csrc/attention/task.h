@@ -73,6 +73,7 @@ void fov_point_at_keys(const fov_task *task, fov_query_block *q, int64_t key);
 /* masking.c */
 void fov_set_ranges(const fov_task *task, fov_query_block *q);
 int fov_attends(const fov_task *task, const fov_query_block *q, int row, int key); /* the bit of a key of the tile */
+int fov_trim(const fov_task *task, fov_query_block *q, int64_t key); /* what each vector of rows needs of the keys of the block */
 int fov_attend_words(fov_task *task, const fov_query_block *q, int64_t key); /* of the keys of the block */
 
 /* logits.c: fills the tile with the logits of keys [key, key + n); FOV_DEAD: nothing was computed */

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #define FOV_MAX_LANES 48     /* 3 vectors of 16 */
+#define FOV_MAX_VECTORS 3
 #define FOV_MAX_TILE_KEYS 256
 #define FOV_N_DTYPES 4 /* f32 f64 f16 bf16, in the order of fov_dtype */
 
@@ -56,11 +57,14 @@ typedef struct fov_block {
     int n_lanes;   /* a multiple of vector_lanes */
     int key_lanes; /* lanes per row: 1 in the orientation lanes */
     int n_steps;   /* ceil(n_keys / key_lanes); what the last one has too much is masked by the driver */
+    /* orientation lanes, 1: of each vector of lanes some row attends keys vector_first <= key < vector_last only, both ascending;
+     * scores elsewhere may be left 0, weights there are 0. Scores and combines may overlook it. */
+    int trimmed, vector_first[FOV_MAX_VECTORS], vector_last[FOV_MAX_VECTORS];
     const void *query;
-    const void *key, *value;   /* rows of this block, contiguous along the row */
-    int64_t key_ld, value_ld;  /* elements from row to row */
+    const void *key, *value; /* rows of this block, contiguous along the row */
+    int64_t key_ld, value_ld; /* elements from row to row */
     fov_stored stored_key, stored_value; /* in place of them for rows_stored and tile_stored */
-    const char *ahead[2];      /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
+    const char *ahead[2]; /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
     int64_t ahead_bytes[2]; /* from row to row */
     int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
     const void *query_code,

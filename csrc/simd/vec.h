@@ -32,6 +32,11 @@
 #define FOV_VEC_H
 
 #define FOV_INLINE static inline __attribute__((always_inline, unused))
+#ifdef __clang__
+#define FOV_OUTLINE static __attribute__((noinline))
+#else
+#define FOV_OUTLINE static __attribute__((noinline, noclone)) /* GCC 12 warns of loops without end in its clones for constants */
+#endif
 
 FOV_INLINE void vec_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
 FOV_INLINE void vec_prefetch_l2(const void *p) { __builtin_prefetch(p, 0, 2); }

@@ -3,18 +3,19 @@
  * lanes: O^T += V^T P^T, the mirror image of the dot score: FOV_SCORE_KEYS columns of value_dim are accumulated in registers over
  * all keys of the block, each value element broadcast against the vectors of weights. */
 
-FOV_INLINE void FOV_NAME(weighted_sum_columns)(const fov_block *b, int64_t column, const int n_columns, const int n_vectors)
+/* Keys [k0, k1) into n_vectors of the vectors of n_lanes. */
+FOV_INLINE void FOV_NAME(weighted_sum_columns)(const fov_block *b, int64_t column, int k0, int k1, int lane0, const int n_columns,
+                                               const int n_vectors, const int64_t n_lanes)
 {
-    const int n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
-    const real *value = (const real *)b->value + column, *weights = b->tile;
-    real *out = (real *)b->accumulators + column * n_lanes;
+    const real *value = (const real *)b->value + column, *weights = (const real *)b->tile + lane0;
+    real *out = (real *)b->accumulators + column * n_lanes + lane0;
     vr sum[8][3];
 #pragma GCC unroll 8
     for (int c = 0; c < n_columns; c++)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) sum[c][j] = vr_load(out + c * n_lanes + j * VR_LANES);
 #pragma GCC unroll 2
-    for (int k = 0; k < n_keys; k++) {
+    for (int k = k0; k < k1; k++) {
         vr w[3];
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) w[j] = vr_load(weights + k * n_lanes + j * VR_LANES);
@@ -32,16 +33,42 @@ FOV_INLINE void FOV_NAME(weighted_sum_columns)(const fov_block *b, int64_t colum
         for (int j = 0; j < n_vectors; j++) vr_store(out + c * n_lanes + j * VR_LANES, sum[c][j]);
 }
 
+/* A tile that a diagonal cuts: runs of keys that the same vectors attend. */
+FOV_OUTLINE void FOV_NAME(weighted_sum_trimmed)(const fov_block *b, int64_t column)
+{
+    const int n_vectors = b->n_lanes / VR_LANES;
+    for (int k = 0, end; k < b->n_keys; k = end) {
+        int j0 = 0, j1 = n_vectors;
+        while (j0 < j1 && b->vector_last[j0] <= k) j0++;
+        while (j0 < j1 && b->vector_first[j1 - 1] > k) j1--;
+        end = b->n_keys;
+        for (int j = 0; j < n_vectors; j++) {
+            if (b->vector_last[j] > k && b->vector_last[j] < end) end = b->vector_last[j];
+            if (b->vector_first[j] > k && b->vector_first[j] < end) end = b->vector_first[j];
+        }
+        const int lane0 = j0 * VR_LANES;
+        switch (j1 - j0) {
+        case 3: FOV_NAME(weighted_sum_columns)(b, column, k, end, lane0, FOV_SCORE_KEYS, 3, b->n_lanes); break;
+        case 2: FOV_NAME(weighted_sum_columns)(b, column, k, end, lane0, FOV_SCORE_KEYS, 2, b->n_lanes); break;
+        case 1: FOV_NAME(weighted_sum_columns)(b, column, k, end, lane0, FOV_SCORE_KEYS, 1, b->n_lanes); break;
+        default:;
+        }
+    }
+}
+
 FOV_INLINE void FOV_NAME(weighted_sum_tile)(const fov_block *b, const int n_vectors)
 {
+    const int n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
     int64_t c = 0;
+    for (; n_vectors > 1 && b->trimmed && c + FOV_SCORE_KEYS <= b->value_dim; c += FOV_SCORE_KEYS)
+        FOV_NAME(weighted_sum_trimmed)(b, c);
     for (; c + FOV_SCORE_KEYS <= b->value_dim; c += FOV_SCORE_KEYS)
-        FOV_NAME(weighted_sum_columns)(b, c, FOV_SCORE_KEYS, n_vectors);
+        FOV_NAME(weighted_sum_columns)(b, c, 0, n_keys, 0, FOV_SCORE_KEYS, n_vectors, n_lanes);
     if (FOV_SCORE_KEYS > 4 && c + 4 <= b->value_dim) {
-        FOV_NAME(weighted_sum_columns)(b, c, 4, n_vectors);
+        FOV_NAME(weighted_sum_columns)(b, c, 0, n_keys, 0, 4, n_vectors, n_lanes);
         c += 4;
     }
-    for (; c < b->value_dim; c++) FOV_NAME(weighted_sum_columns)(b, c, 1, n_vectors);
+    for (; c < b->value_dim; c++) FOV_NAME(weighted_sum_columns)(b, c, 0, n_keys, 0, 1, n_vectors, n_lanes);
 }
 
 static void FOV_NAME(combine_weighted_sum_lanes)(fov_block *b)

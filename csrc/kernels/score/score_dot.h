@@ -30,13 +30,13 @@ FOV_INLINE void FOV_NAME(score_dot_step)(const real *key, int64_t key_ld, const 
     }
 }
 
-FOV_INLINE void FOV_NAME(score_dot_keys)(const fov_block *b, int k0, int64_t first, int64_t head_dim, const int n_keys,
-                                         const int n_vectors)
+/* Keys k0 and on against n_vectors of the vectors of a tile of n_lanes. */
+FOV_INLINE void FOV_NAME(score_dot_keys)(const fov_block *b, int k0, int lane0, int64_t first, int64_t head_dim, const int n_keys,
+                                         const int n_vectors, const int64_t n_lanes)
 {
-    const int n_lanes = n_vectors * VR_LANES;
     const int64_t key_ld = b->key_ld;
-    const real *key = (const real *)b->key + first + k0 * key_ld, *query = (const real *)b->query + first * n_lanes;
-    real *tile = (real *)b->tile + k0 * n_lanes;
+    const real *key = (const real *)b->key + first + k0 * key_ld, *query = (const real *)b->query + first * n_lanes + lane0;
+    real *tile = (real *)b->tile + k0 * n_lanes + lane0;
     vr sum[8][3];
 #pragma GCC unroll 8
     for (int k = 0; k < n_keys; k++)
@@ -58,16 +58,37 @@ FOV_INLINE void FOV_NAME(score_dot_keys)(const fov_block *b, int k0, int64_t fir
         for (int j = 0; j < n_vectors; j++) vr_store(tile + k * n_lanes + j * VR_LANES, sum[k][j]);
 }
 
+/* FOV_SCORE_KEYS keys of a tile that a diagonal cuts, against the vectors that attend some of them. */
+FOV_OUTLINE void FOV_NAME(score_dot_trimmed)(const fov_block *b, int k0, int64_t first, int64_t head_dim)
+{
+    const int n_vectors = b->n_lanes / VR_LANES;
+    int j0 = 0, j1 = n_vectors;
+    while (j0 < j1 && b->vector_last[j0] <= k0) j0++;
+    while (j0 < j1 && b->vector_first[j1 - 1] >= k0 + FOV_SCORE_KEYS) j1--;
+    switch (j1 - j0) {
+    case 3: FOV_NAME(score_dot_keys)(b, k0, 0, first, head_dim, FOV_SCORE_KEYS, 3, b->n_lanes); break;
+    case 2: FOV_NAME(score_dot_keys)(b, k0, j0 * VR_LANES, first, head_dim, FOV_SCORE_KEYS, 2, b->n_lanes); break;
+    case 1: FOV_NAME(score_dot_keys)(b, k0, j0 * VR_LANES, first, head_dim, FOV_SCORE_KEYS, 1, b->n_lanes); break;
+    default:;
+    }
+    for (int k = k0; k < k0 + FOV_SCORE_KEYS; k++)
+        for (int j = 0; j < n_vectors; j++)
+            if (j < j0 || j >= j1) vr_store((real *)b->tile + (int64_t)k * b->n_lanes + j * VR_LANES, vr_zero());
+}
+
 FOV_INLINE void FOV_NAME(score_dot_slab)(const fov_block *b, int64_t first, int64_t n, const int n_vectors)
 {
+    const int n_lanes = n_vectors * VR_LANES;
     int k = 0;
+    for (; n_vectors > 1 && b->trimmed && k + FOV_SCORE_KEYS <= b->n_keys; k += FOV_SCORE_KEYS)
+        FOV_NAME(score_dot_trimmed)(b, k, first, n);
     for (; k + FOV_SCORE_KEYS <= b->n_keys; k += FOV_SCORE_KEYS)
-        FOV_NAME(score_dot_keys)(b, k, first, n, FOV_SCORE_KEYS, n_vectors);
+        FOV_NAME(score_dot_keys)(b, k, 0, first, n, FOV_SCORE_KEYS, n_vectors, n_lanes);
     if (FOV_SCORE_KEYS > 4 && k + 4 <= b->n_keys) {
-        FOV_NAME(score_dot_keys)(b, k, first, n, 4, n_vectors);
+        FOV_NAME(score_dot_keys)(b, k, 0, first, n, 4, n_vectors, n_lanes);
         k += 4;
     }
-    for (; k < b->n_keys; k++) FOV_NAME(score_dot_keys)(b, k, first, n, 1, n_vectors);
+    for (; k < b->n_keys; k++) FOV_NAME(score_dot_keys)(b, k, 0, first, n, 1, n_vectors, n_lanes);
 }
 
 FOV_INLINE void FOV_NAME(score_dot_tile)(const fov_block *b, int64_t head_dim, const int n_vectors)
