@@ -4,31 +4,59 @@ import itertools
 import statistics
 import time
 
+import numpy as np
+
 import foveate
-from benchmarks.targets.target import TANH, TANH_PER_CORE, Target
+from benchmarks.targets.target import READ, TANH, TANH_PER_CORE, Target
 from benchmarks.timing import BURST
-from foveate import _limit_plan
+from foveate import _limit_plan, _limit_probes
 
 MIN_TRIES = 5
+READ_STEP = 4096  # bytes; a multiple of what the probe reads at a time
+
+
+class Read:
+    """Reads as many bytes as a target, again and again: what a large cache keeps, it keeps for both."""
+
+    note = ""
+
+    def __init__(self, n_bytes: float, n_threads: int):
+        self._thread_bytes = max(1, int(n_bytes / n_threads) // READ_STEP) * READ_STEP
+        self._memory = np.ones(self._thread_bytes * n_threads // 4, np.float32)
+        self._n_threads = n_threads
+
+    def prepare(self) -> None:
+        """Every try reads all once before the clock starts."""
+
+    def run(self) -> float | None:
+        """GB/s of one pass."""
+        done = _limit_probes.read(
+            foveate.get_isa(), self._memory.ctypes.data, self._thread_bytes, self._n_threads, 1, False
+        )
+        return None if done is None else done[1] / done[0] / 1e9
 
 
 class Limit:
-    """One probe of `foveate.limits`, which runs for about as long as a burst."""
+    """One probe of `foveate.limits`, or `Read`, which runs for about as long as a burst."""
 
     def __init__(self, target: Target, n_threads: int):
         assert target.share is not None
         self._work, self._fixed = target.work, None
+        self._probe: Read | _limit_plan.Probe
         if target.share.limit == TANH:
             self._fixed = self._work / (TANH_PER_CORE * n_threads)
             return
         name, isa = target.share.limit, foveate.get_isa()
-        self._plan = _limit_plan.probes_for(n_threads)  # holds the memory that is read
-        self._probe = next(
-            probe
-            for probe in self._plan.probes
-            if (probe.name, probe.threads) == (name, n_threads)
-            and (probe.isa == isa or not name.startswith("fma"))
-        )
+        if name == READ:
+            self._probe = Read(self._work, n_threads)
+        else:
+            self._plan = _limit_plan.probes_for(n_threads)  # holds the memory that is read
+            self._probe = next(
+                probe
+                for probe in self._plan.probes
+                if (probe.name, probe.threads) == (name, n_threads)
+                and (probe.isa == isa or not name.startswith("fma"))
+            )
         self._probe.prepare()
         if self._probe.note:
             raise RuntimeError(f"{name}: {self._probe.note}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from benchmarks.shapes import DECODE, TINY, Shape, square
-from benchmarks.targets.target import TANH, Against, Share, Target
+from benchmarks.targets.target import READ, TANH, Against, Share, Target
 
 F32, F16, BF16 = "float32", "float16", "bfloat16"
 L4096, L2048, L1024 = square(1, 8, 4096, 64), square(1, 8, 2048, 128), square(1, 8, 1024, 64)
@@ -75,10 +75,10 @@ def _bandwidth() -> Iterator[Target]:
     for group_size, shares in [(1, (0.95, 0.95)), (4, (0.90, 0.75)), (8, (0.75, 0.62))]:
         for dtype, share in zip((F32, BF16), shares, strict=True):
             shape = typed(decode(8 * group_size, 8, 32768), dtype)
-            yield Target("bandwidth", shape, share=Share("read_dram", share))
+            yield Target("bandwidth", shape, share=Share(READ, share))
     shape = typed(decode(8, 8, 32768), BF16)
     plain = Against(Target("bfloat16 K/V", shape), 1.7)
-    yield Target("bandwidth", shape, share=Share("read_dram", 0.95), own=plain, kv_dtype="int8")
+    yield Target("bandwidth", shape, share=Share(READ, 0.95), own=plain, kv_dtype="int8")
     yield Target("bandwidth", shape, own=plain, kv_dtype="float8_e4m3fn")
 
 

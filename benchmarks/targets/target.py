@@ -10,11 +10,12 @@ from benchmarks.shapes import Shape
 
 TANH_PER_CORE = 8e9  # per second; the rate that additive is to reach, softmax and weighted sum included
 TANH = "8 G tanh/s per core"
+READ = "a read of as many bytes"  # from wherever they are after the last one
 
 
 @dataclass(frozen=True)
 class Share:
-    """At least this share of a limit: a name of `foveate.limits`, or `TANH`; on AVX2 another one."""
+    """At least this share of a limit: a name of `foveate.limits`, `TANH` or `READ`; on AVX2 another one."""
 
     limit: str
     at_least: float
@@ -102,4 +103,4 @@ class Target:
             raise ValueError(f"{self} has no limit")
         if self.share.limit == TANH:
             return self.flops / 4
-        return float(self.n_bytes if self.share.limit.startswith("read") else self.flops)
+        return float(self.n_bytes if self.share.limit == READ else self.flops)

@@ -16,11 +16,12 @@ from benchmarks.results import Row
 from benchmarks.shapes import square
 from benchmarks.targets import check, cli, problem
 from benchmarks.targets.forms import OWN, OWN_MODULE
+from benchmarks.targets.limit import Read
 from benchmarks.targets.measure import measure
 from benchmarks.targets.odd import ODD
 from benchmarks.targets.outcome import LIMIT
 from benchmarks.targets.table import TARGETS
-from benchmarks.targets.target import Against, Share, Target
+from benchmarks.targets.target import READ, Against, Share, Target
 from benchmarks.targets.workers import Workers
 from benchmarks.timing import Times
 from tracking import fake_dying_peer, fake_peer
@@ -103,6 +104,17 @@ def test_the_limit_and_a_workload_of_our_own_are_timed_beside_it():
     assert own.target == 0.5
     assert own.theirs.min == pytest.approx(outcome.times["own neighbour"].min * (16 / 24) ** 2)
     assert json.dumps(outcome.as_dict())
+
+
+def test_a_decode_is_held_against_a_read_of_as_many_bytes():
+    target = replace(SMALL, peers=None, share=Share(READ, 0.5))
+    outcome, _ = run(target, FAKE)
+    (row,) = outcome.rows()
+    assert row.rival == f"{LIMIT}: {READ}"
+    probe = Read(10 * 8192 + 5, 2)
+    assert (probe.run() or 0) > 0
+    assert probe._memory.nbytes == 10 * 8192
+    assert Read(1, 2)._memory.nbytes == 2 * 4096
 
 
 def test_ratios_of_one_repetition_are_paired():
