@@ -104,5 +104,10 @@ def show(console: Console, name: str, outcomes: Sequence[Outcome], markdown: boo
     if name == "odd" and rows:
         worst = min(rows, key=lambda row: row.worse_ratio)
         console.print(f"worst factor per multiply-add: {1 / worst.worse_ratio:.2f}, {worst.workload}")
+    for outcome in outcomes:
+        if outcome.target.dropped:
+            line = f"dropped: {outcome.target}: {outcome.target.dropped}"
+            console.print(line, markup=False, highlight=False)
     missed = sum(row.met is False for row in rows)
-    console.print(f"{name}: {len(rows)} rows, {missed} below the target")
+    dropped = sum(outcome.drops(row) for outcome in outcomes for row in outcome.rows())
+    console.print(f"{name}: {len(rows)} rows, {missed} below the target, {dropped} of them dropped")

@@ -53,6 +53,10 @@ class Outcome:
         if self.target.own is not None and NEIGHBOUR in self.times:
             yield self._against_own()
 
+    def drops(self, row: Row) -> bool:
+        """Whether a row is below a target against peers that is known to be out of reach."""
+        return bool(self.target.dropped) and row.met is False and row.rival in self.times
+
     def _against_own(self) -> Row:
         own = self.target.own
         assert own is not None

@@ -11,6 +11,9 @@ L4096, L2048, L1024 = square(1, 8, 4096, 64), square(1, 8, 2048, 128), square(1,
 MASKED = square(1, 8, 2048, 64)
 GROUPED = Shape(1, 32, 8, 1024, 1024, 128, causal=True, dtype=F16)
 LONG = square(1, 1, 32768, 64)
+# A kernel of multiply-adds can have 93 % of their peak at most: the rest is the softmax.
+NEAR_THE_PEAK = "needs 91 to 97 % of the multiply-add peak"
+BEYOND_THE_PEAK = "needs 1.4 to 1.8 times the multiply-add peak: AMX"
 PLAIN_SHARE = Share("fma_f32", 0.80, at_least_avx2=0.82)
 CAUSAL_SHARE = Share("fma_f32", 0.75)
 
@@ -28,44 +31,48 @@ def decode(n_q_heads: int, n_kv_heads: int, kv_len: int, batch: int = 1) -> Shap
 
 
 def _prefill() -> Iterator[Target]:
-    for shape, f32, bf16 in [(L4096, 1.35, 1.8), (L2048, 1.2, 1.5)]:
-        yield Target("prefill", shape, f32, PLAIN_SHARE)
+    for shape, f32, bf16 in [(L4096, 1.35, 1.8), (L2048, 1.2, 1.75)]:
+        yield Target("prefill", shape, f32, PLAIN_SHARE, dropped=NEAR_THE_PEAK)
         yield Target("prefill", typed(shape, BF16), bf16)
-    for shape, bf16 in [(L4096, 2.2), (L2048, 1.8), (L1024, 2.2)]:
-        yield Target("prefill", causal(shape), 1.6, CAUSAL_SHARE)
+    for shape, f32, bf16, dropped in [
+        (L4096, 1.6, 2.2, NEAR_THE_PEAK),
+        (L2048, 1.6, 2.2, NEAR_THE_PEAK),
+        (L1024, 1.7, 2.5, ""),
+    ]:
+        yield Target("prefill", causal(shape), f32, CAUSAL_SHARE, dropped=dropped)
         yield Target("prefill", causal(typed(shape, BF16)), bf16)
     # of the tile products in registers, one thread: two threads share the limit on some machines
     for shape, share in [(L4096, 0.25), (L2048, 0.31)]:
         yield Target("prefill", typed(shape, BF16), share=Share("amx_bf16", share), threads=1)
     for shape in (typed(L1024, F16), GROUPED):
-        yield Target("prefill", shape, 2.8)
-    for dtype, ratio in [(F32, 1.35), (BF16, 1.6)]:
-        yield Target("one long head", typed(LONG, dtype), ratio)
+        yield Target("prefill", shape, 2.8, dropped=BEYOND_THE_PEAK)
+    yield Target("one long head", LONG, 1.35, dropped=NEAR_THE_PEAK)
+    yield Target("one long head", typed(LONG, BF16), 1.9)
 
 
 def _options() -> Iterator[Target]:
-    for dtype, ratio, within in [(F32, 1.4, 1.05), (BF16, 1.6, 1.12)]:
+    for dtype, ratio, within, dropped in [(F32, 1.4, 1.05, NEAR_THE_PEAK), (BF16, 1.6, 1.12, "")]:
         shape = typed(MASKED, dtype)
         unmasked = Against(Target("without a mask", shape), 1 / within)
-        yield Target("bool mask", shape, ratio, own=unmasked, mask="bool")
-        yield Target("float mask", shape, ratio, own=unmasked, mask="float")
-    for dtype in (F32, BF16):
+        yield Target("bool mask", shape, ratio, own=unmasked, mask="bool", dropped=dropped)
+        yield Target("float mask", shape, ratio, own=unmasked, mask="float", dropped=dropped)
+    for dtype, window, alibi, softcap in [(F32, 4.0, 2.5, 3.3), (BF16, 4.8, 3.3, 4.3)]:
         shape = causal(typed(L4096, dtype))
-        yield Target("window 256", shape, 4.0, window=256)
+        yield Target("window 256", shape, window, window=256)
         plain = Against(Target("plain causal", shape), 1 / 1.05)
-        yield Target("ALiBi", shape, 2.2, own=plain, alibi=True)
-        yield Target("softcap", shape, 3.0, softcap=30.0)
+        yield Target("ALiBi", shape, alibi, own=plain, alibi=True)
+        yield Target("softcap", shape, softcap, softcap=30.0)
 
 
 def _decode() -> Iterator[Target]:
     for shape, f32 in [
         (DECODE, 1.2),
-        (decode(32, 32, 4096), 1.1),
-        (decode(8, 1, 32768), 1.3),
-        (decode(32, 8, 1024, batch=16), 1.2),
+        (decode(32, 32, 4096), 1.3),
+        (decode(8, 1, 32768), 1.6),
+        (decode(32, 8, 1024, batch=16), 1.35),
     ]:
         yield Target("decode", shape, f32)
-        yield Target("decode", typed(shape, BF16), 1.5)
+        yield Target("decode", typed(shape, BF16), 1.7)
     for dtype, ratio in [(F32, 1.8), (BF16, 2.0)]:
         yield Target("few rows", Shape(1, 32, 8, 8, 4096, 128, dtype=dtype), ratio)
 
@@ -92,12 +99,12 @@ def _small() -> Iterator[Target]:
 
 def _modes() -> Iterator[Target]:
     for shape in (square(4, 1, 256, 64), square(1, 1, 1024, 64)):
-        yield Target("additive", shape, 20.0, Share(TANH, 1.0), score="additive")
-    for dtype, ratio in [(F32, 1.6), (BF16, 3.0)]:
+        yield Target("additive", shape, 22.0, Share(TANH, 1.3), score="additive")
+    for dtype, ratio, dropped in [(F32, 2.2, ""), (BF16, 3.0, NEAR_THE_PEAK)]:
         shape = typed(MASKED, dtype)
         softmax = Against(Target("softmax", shape), 0.95)
-        yield Target("sigmoid", shape, ratio, own=softmax, activation="sigmoid")
-        yield Target("relu", shape, ratio, activation="relu")
+        yield Target("sigmoid", shape, ratio, own=softmax, activation="sigmoid", dropped=dropped)
+        yield Target("relu", shape, ratio, activation="relu", dropped=dropped)
 
 
 TARGETS = (*_prefill(), *_options(), *_decode(), *_bandwidth(), *_small(), *_modes())

@@ -41,7 +41,8 @@ class Target:
 
     ``mask`` is "", "bool" or "float"; ``window`` the number of keys that a query sees, itself the last;
     ``rival`` begins the names of the forms that count, all where it is empty; ``threads`` overrides those
-    of the run; ``prepared`` calls a Mode with ``out=``.
+    of the run; ``prepared`` calls a Mode with ``out=``. ``dropped`` says why ``peers`` is out of reach, with
+    a figure that docs/performance.md explains; it is measured all the same.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Target:
     rival: str = ""
     threads: int | None = None
     prepared: bool = False
+    dropped: str = ""
 
     def __str__(self) -> str:
         # a Shape of its own type would print f64 alone

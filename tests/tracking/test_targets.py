@@ -126,6 +126,16 @@ def test_ratios_of_one_repetition_are_paired():
     assert Row("", "", ours, theirs, None).ratio_of_medians == 1.5
 
 
+def test_a_dropped_target_is_measured_and_counted_apart():
+    times = {OWN: Times((1.0, 1.0)), "peer": Times((1.0, 1.0)), LIMIT: Times((0.5, 0.5))}
+    target = replace(SMALL, peers=2.0, share=Share("fma_f32", 0.8), dropped="too fast")
+    outcome = cli.Outcome(target, 1, "scalar", times)
+    assert [row.met for row in outcome.rows()] == [False, False]
+    assert [outcome.drops(row) for row in outcome.rows()] == [True, False]  # a limit is not dropped with it
+    kept = cli.Outcome(replace(target, dropped=""), 1, "scalar", times)
+    assert not any(kept.drops(row) for row in kept.rows())
+
+
 def test_names_are_unique_and_targets_positive():
     names = [str(target) for target in (*TARGETS, *ODD)]
     assert len(set(names)) == len(names)
