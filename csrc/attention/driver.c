@@ -42,7 +42,6 @@ static void lay_out(fov_task *t, char *at)
         b->row_factor = at, at += p->state_bytes;
     }
     t->tile = at, at += p->tile_bytes;
-    t->bias_tile = at, at += p->bias_bytes;
     t->key_rows = at, at += p->key_bytes;
     t->value_rows = at, at += p->value_bytes;
     t->rows = at, at += p->rows_bytes;

@@ -6,8 +6,8 @@
 
 static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
 {
-    fov_gather_tile(t, q, t->bias, &t->plan->args->bias, key, t->bias_tile);
-    t->plan->kernels->modify.add(&q->block, t->bias_tile);
+    fov_gather_add_tile(t, q, t->bias, &t->plan->args->bias, key);
+    q->block.multiplier = 1;
 }
 
 static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)

@@ -179,7 +179,6 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * (p->sums ? out_rows : 1) * a->value_dim) : 0;
     p->state_bytes = aligned(real * lanes);
     p->tile_bytes = aligned(real * lanes * ((p->tile_keys + p->key_lanes - 1) / p->key_lanes));
-    p->bias_bytes = a->bias.data ? p->tile_bytes : 0;
     p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
     if (p->lists) {
@@ -194,8 +193,8 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     }
     p->thread_bytes =
         p->max_blocks * (p->query_bytes + p->code_bytes + p->accumulator_bytes + 3 * p->state_bytes + p->reach_bytes) +
-        p->tile_bytes + p->bias_bytes + p->key_bytes + p->value_bytes + p->rows_bytes + p->projected_bytes + p->coded_bytes +
-        p->reach_bytes + p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
+        p->tile_bytes + p->key_bytes + p->value_bytes + p->rows_bytes + p->projected_bytes + p->coded_bytes + p->reach_bytes +
+        p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
     p->partial_bytes = p->n_chunks > 1 ? p->max_blocks * (p->accumulator_bytes + 3 * p->state_bytes) : 0;
     int64_t partials = fov_product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
     if (p->n_chunks > 1) tickets = fov_product(4, fov_product(p->n_slices, p->n_row_tasks));

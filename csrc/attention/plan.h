@@ -61,7 +61,7 @@ typedef struct fov_plan {
     int64_t n_slices, n_row_tasks, n_chunks, n_tasks;
 
     size_t query_bytes, accumulator_bytes, state_bytes; /* of one query block; a state is three arrays of lanes */
-    size_t tile_bytes, bias_bytes, key_bytes, value_bytes;
+    size_t tile_bytes, key_bytes, value_bytes;
     size_t code_bytes; /* a second query area of a block, for a score that reads rows and codes */
     size_t rows_bytes, projected_bytes, coded_bytes, reach_bytes; /* rows on their way to the score, of queries or of keys */
     size_t list_bytes, list_key_bytes,

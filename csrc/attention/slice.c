@@ -90,22 +90,31 @@ static void lane_pointers(const fov_task *t, const fov_query_block *q, const cha
 }
 
 /* A tile is read and written in two parts: the whole steps, and the last step where it has fewer keys than lanes per row. */
-void fov_gather_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
-                     void *tile)
+static void read_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
+                      void *tile, int adds)
 {
     const fov_block *b = &q->block;
     const fov_moves *moves = &t->plan->kernels->moves[array->dtype];
     const char *lanes[FOV_MAX_LANES];
-    int whole = b->n_keys / b->key_lanes, rest = b->n_keys % b->key_lanes;
-    int64_t step = array->column_bytes * b->key_lanes;
-    if (whole) {
-        lane_pointers(t, q, base, array, key, b->key_lanes, lanes);
-        moves->gather(lanes, step, whole, b->n_lanes, tile);
+    int whole = b->n_keys / b->key_lanes, n_keys[2] = {b->key_lanes, b->n_keys % b->key_lanes}, n_steps[2] = {whole, 1};
+    int64_t step = array->column_bytes * b->key_lanes, tile_step = b->n_lanes * t->plan->kernels->real_bytes;
+    for (int rest = whole == 0; rest < 2 && n_keys[rest]; rest++) {
+        char *to = (char *)tile + (rest ? whole * tile_step : 0);
+        lane_pointers(t, q, base, array, key + (rest ? (int64_t)whole * b->key_lanes : 0), n_keys[rest], lanes);
+        if (adds) moves->gather_add(lanes, step, n_steps[rest], b->n_lanes, b->multiplier, to);
+        else moves->gather(lanes, step, n_steps[rest], b->n_lanes, to);
     }
-    if (rest) {
-        lane_pointers(t, q, base, array, key + (int64_t)whole * b->key_lanes, rest, lanes);
-        moves->gather(lanes, step, 1, b->n_lanes, (char *)tile + (int64_t)whole * b->n_lanes * t->plan->kernels->real_bytes);
-    }
+}
+
+void fov_gather_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
+                     void *tile)
+{
+    read_tile(t, q, base, array, key, tile, 0);
+}
+
+void fov_gather_add_tile(const fov_task *t, const fov_query_block *q, const char *base, const fov_array *array, int64_t key)
+{
+    read_tile(t, q, base, array, key, q->block.tile, 1);
 }
 
 void fov_scatter_tile(const fov_task *t, const fov_query_block *q, char *base, const fov_array *array, int64_t key)

@@ -27,7 +27,7 @@ typedef struct fov_task {
     int n_blocks;
 
     /* scratch */
-    void *tile, *bias_tile, *key_rows, *value_rows;
+    void *tile, *key_rows, *value_rows;
     void *rows, *projected, *coded, *reach; /* queries or keys on their way to the score: encode.c */
     void *ones;
     double modifier_row[FOV_MAX_TILE_KEYS]; /* the logits of one row, for a caller's modifier */
@@ -54,6 +54,7 @@ void fov_row_pointers(const fov_task *task, const fov_query_block *q, const char
                       const char **rows);
 void fov_gather_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key,
                      void *tile);
+void fov_gather_add_tile(const fov_task *task, const fov_query_block *q, const char *base, const fov_array *array, int64_t key);
 void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base, const fov_array *array, int64_t key);
 
 /* rows.c */

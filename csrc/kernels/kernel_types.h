@@ -146,7 +146,6 @@ typedef struct fov_list_kernels {
 typedef struct fov_modifiers {
     fov_block_fn scale;
     void (*softcap)(fov_block *block, double cap); /* cap * tanh(x / cap) */
-    void (*add)(fov_block *block, const void *bias); /* bias [n_steps][n_lanes] */
     void (*alibi)(fov_block *block, const double *slopes, const double *distance); /* + slope (distance + step key_lanes) */
     void (*mask)(fov_block *block, const uint32_t *attend); /* a cleared bit makes the logit -inf */
     int (*any_masked)(const fov_block *block); /* some logit is -inf */
@@ -161,6 +160,8 @@ typedef struct fov_moves {
     void (*row_out)(const void *reals, int64_t n, char *target, int64_t step);
     /* tile [n_steps][n_lanes] <-> one pointer per lane; NULL lanes read as 0 and are not written */
     void (*gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, void *tile);
+    /* tile * multiplier + what gather reads; there -inf masks whatever the tile holds */
+    void (*gather_add)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, double multiplier, void *tile);
     void (*scatter)(const void *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step);
 } fov_moves;
 

@@ -51,7 +51,6 @@ static const fov_kernels FOV_NAME(kernels) = {
         },
     .modify = {.scale = FOV_NAME(modify_scale),
                .softcap = FOV_NAME(modify_softcap),
-               .add = FOV_NAME(modify_add),
                .alibi = FOV_NAME(modify_alibi),
                .mask = FOV_NAME(modify_mask),
                .any_masked = FOV_NAME(modify_any_masked),
@@ -79,6 +78,7 @@ static const fov_kernels FOV_NAME(kernels) = {
     [DTYPE] = {.row_in = FOV_NAME(row_in_as_##name),                                                                             \
                .row_out = FOV_NAME(row_out_as_##name),                                                                           \
                .gather = FOV_NAME(gather_as_##name),                                                                             \
+               .gather_add = FOV_NAME(gather_add_as_##name),                                                                     \
                .scatter = FOV_NAME(scatter_as_##name)},
 #include "kernels/kernels.def"
         },

@@ -1,6 +1,7 @@
 /* Moves between storage types and reals, all_finite and the floating point environment of one ISA. Moves are exact: a load
  * changes nothing, a store rounds to nearest, ties to even. */
 #include <fenv.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,32 @@ static void test_rows(suite *suite, int dtype)
 
 #define MAX_LANES 64
 
+/* tile * multiplier + source: the multiplier and the source round to reals, then the sum; the source, the tile and the result may each be
+ * flushed to zero. */
+static void test_gather_add(suite *suite, int dtype, char *const *lanes, int64_t step, int64_t n, int n_lanes)
+{
+    random_state *random = &suite->random;
+    double multiplier = PICK(random, 1.0, 0.125, 0.3);
+    guarded tile = reals_new(suite, n * n_lanes);
+    for (int64_t i = 0; i < n * n_lanes; i++) real_set(suite, tile.data, i, any_number(random));
+    wide *before = reals_copy(suite, &tile);
+    RUN(suite, suite->kernels->moves[dtype].gather_add((const char *const *)lanes, step, n, n_lanes, multiplier, tile.data));
+    for (int64_t i = 0; i < n * n_lanes; i++) {
+        const char *lane = lanes[i % n_lanes];
+        wide got = real_get(suite, tile.data, i), added = lane ? dtype_load(lane + i / n_lanes * step, dtype) : 0;
+        wide most = suite->real == FOV_F64 ? (wide)DBL_MAX : (wide)FLT_MAX, was = before[i] * (wide)multiplier;
+        if (added == -(wide)INFINITY || fabsl(added) > most || (isinf(before[i]) && isinf(added))) {
+            check(added > -most || got == -(wide)INFINITY, "gather_add: -inf becomes %Lg", got);
+            continue;
+        }
+        if (fabsl(was + added) > most / 2) continue; /* may overflow or not */
+        check_close(got, was + added, gamma_of(4, suite->u) * (fabsl(was) + fabsl(added)) + 3 * suite->flushed, "gather_add",
+                    (int)(i / n_lanes), (int)(i % n_lanes));
+    }
+    free(before);
+    guarded_free(&tile);
+}
+
 static void test_tiles(suite *suite, int dtype)
 {
     random_state *random = &suite->random;
@@ -91,6 +118,7 @@ static void test_tiles(suite *suite, int dtype)
               (int)(i % n_lanes), got, x);
         real_set(suite, tile.data, i, any_number(random));
     }
+    test_gather_add(suite, dtype, lanes, step, n, n_lanes);
     for (int lane = 0; lane < n_lanes; lane++)
         if (storage[lane].size) memset(storage[lane].data, 0xA5, storage[lane].size);
     RUN(suite, moves->scatter(tile.data, n, n_lanes, lanes, step));

@@ -72,25 +72,21 @@ typedef struct expected {
 
 typedef struct modifier {
     double multiplier, cap;
-    guarded bias, slopes, distance;
+    guarded slopes, distance;
     uint32_t *attend;
 } modifier;
 
-typedef enum pass { SCALE, SOFTCAP, ADD, ALIBI, MASK, N_PASSES } pass;
+typedef enum pass { SCALE, SOFTCAP, ALIBI, MASK, N_PASSES } pass;
 
 static expected expect(const suite *suite, const fov_block *block, const modifier *m, pass pass, wide x, int step, int lane)
 {
-    wide u = suite->u, c = (wide)m->multiplier, bias, slope, distance;
+    wide u = suite->u, c = (wide)m->multiplier, slope, distance;
     switch (pass) {
     case SCALE: return (expected){x * c, gamma_of(2, u) * fabsl(x * c)}; /* the multiplier rounds too */
     case SOFTCAP:
         /* argument: factor and product; tanh 4 u absolute and at most its argument's error; the last product, the cap */
         x = (wide)m->cap * tanhl(x * c / (wide)m->cap);
         return (expected){x, (wide)m->cap * 4 * u + gamma_of(4, u) * fabsl(x)};
-    case ADD:
-        bias = real_get(suite, m->bias.data, (int64_t)step * block->n_lanes + lane);
-        if (bias == -(wide)INFINITY) return (expected){bias, 0}; /* masks whatever the score is, NaN included */
-        return (expected){x * c + bias, gamma_of(3, u) * (fabsl(x * c) + fabsl(bias))};
     case ALIBI:
         slope = dtype_load(m->slopes.data + lane * 8, FOV_F64);
         distance = dtype_load(m->distance.data + lane * 8, FOV_F64) + step * block->key_lanes;
@@ -106,7 +102,6 @@ static void run_pass(const suite *suite, fov_block *block, const modifier *m, pa
     switch (pass) {
     case SCALE: RUN(suite, modify->scale(block)); break;
     case SOFTCAP: RUN(suite, modify->softcap(block, m->cap)); break;
-    case ADD: RUN(suite, modify->add(block, m->bias.data)); break;
     case ALIBI: RUN(suite, modify->alibi(block, (const double *)m->slopes.data, (const double *)m->distance.data)); break;
     default: RUN(suite, modify->mask(block, m->attend));
     }
@@ -152,7 +147,7 @@ static void check_differ(suite *suite, const kernel_block *b, double excluded)
 
 void test_modifiers(suite *suite)
 {
-    static const char *const names[] = {"scale", "softcap", "add", "alibi", "mask"};
+    static const char *const names[] = {"scale", "softcap", "alibi", "mask"};
     random_state *random = &suite->random;
     for (pass pass = 0; pass < N_PASSES; pass++)
         for (int repeat = 0; repeat < 60; repeat++) {
@@ -161,12 +156,10 @@ void test_modifiers(suite *suite)
             fov_block *block = &b.block;
             modifier m = {.multiplier = random_uniform(random, 0.01, 3), .cap = random_uniform(random, 0.5, 50)};
             real_fill(suite, block->tile, reals_in(suite, &b.memory[TILE]), repeat % 2 ? 10 : 200);
-            m.bias = reals_new(suite, reals_in(suite, &b.memory[TILE]));
             m.slopes = doubles_new(random, block->n_lanes, 1);
             m.distance = doubles_new(random, block->n_lanes, 10000);
             m.attend = random_attend(suite, block);
             if (repeat % 3 == 0) sprinkle(suite, &b.memory[TILE]);
-            if (repeat % 4 == 0) sprinkle(suite, &m.bias);
             check_begin("%s %s modify %s steps %d lanes %d multiplier %g cap %g", suite->isa->name, dtype_name(suite->real),
                         names[pass], block->n_steps, block->n_lanes, m.multiplier, m.cap);
             wide *before = reals_copy(suite, &b.memory[TILE]);
@@ -183,7 +176,6 @@ void test_modifiers(suite *suite)
             check_differ(suite, &b, 0);
             free(before);
             free(m.attend);
-            guarded_free(&m.bias);
             guarded_free(&m.slopes);
             guarded_free(&m.distance);
             kernel_block_free(&b);

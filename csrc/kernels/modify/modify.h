@@ -26,19 +26,6 @@ static void FOV_NAME(modify_softcap)(fov_block *b, double cap)
     b->multiplier = 1;
 }
 
-/* A bias of -inf masks whatever the score is, NaN and inf included. */
-static void FOV_NAME(modify_add)(fov_block *b, const void *bias)
-{
-    const vr c = vr_set1((real)b->multiplier), none = vr_set1(-(real)INFINITY);
-    const int64_t n = (int64_t)b->n_steps * b->n_lanes;
-    real *tile = b->tile;
-    for (int64_t i = 0; i < n; i += VR_LANES) {
-        vr x = vr_load((const real *)bias + i);
-        vr_store(tile + i, vr_select(vr_eq(x, none), none, vr_fma(vr_load(tile + i), c, x)));
-    }
-    b->multiplier = 1;
-}
-
 /* distance is that of the first key of the tile; integers under 2^24 (2^53) are exact. */
 static void FOV_NAME(modify_alibi)(fov_block *b, const double *slopes, const double *distance)
 {

@@ -9,7 +9,12 @@ static void FOV_NAME(FOV_MOVE(row_out))(const void *reals, int64_t n, char *targ
 }
 static void FOV_NAME(FOV_MOVE(gather))(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, void *tile)
 {
-    FOV_NAME(gather)(lanes, step, n_steps, n_lanes, tile, FOV_MOVE_DTYPE);
+    FOV_NAME(gather)(lanes, step, n_steps, n_lanes, tile, 1, FOV_MOVE_DTYPE, 0);
+}
+static void FOV_NAME(FOV_MOVE(gather_add))(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes,
+                                           double multiplier, void *tile)
+{
+    FOV_NAME(gather)(lanes, step, n_steps, n_lanes, tile, (real)multiplier, FOV_MOVE_DTYPE, 1);
 }
 static void FOV_NAME(FOV_MOVE(scatter))(const void *tile, int64_t n_steps, int n_lanes, char *const *lanes, int64_t step)
 {

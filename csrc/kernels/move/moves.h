@@ -93,9 +93,17 @@ FOV_INLINE void FOV_NAME(load_square)(const char *const *lanes, int64_t at, vr *
     vr_transpose(r);
 }
 
-FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile,
-                                 const int dtype)
+/* x into the tile; where it adds: tile * c + x, and -inf masks whatever the tile holds, NaN and inf included. */
+FOV_INLINE void FOV_NAME(put)(real *tile, vr x, vr c, const int adds)
 {
+    const vr none = vr_set1(-(real)INFINITY);
+    vr_store(tile, adds ? vr_select(vr_eq(x, none), none, vr_fma(vr_load(tile), c, x)) : x);
+}
+
+FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile, real factor,
+                                 const int dtype, const int adds)
+{
+    const vr c = vr_set1(factor);
     for (int lane0 = 0; lane0 < n_lanes; lane0 += VR_LANES) {
         int64_t s = 0;
         int all = 1;
@@ -105,13 +113,16 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
                 vr r[VR_LANES];
                 FOV_NAME(load_square)(lanes + lane0, s * step, r, dtype);
 #pragma GCC unroll 16
-                for (int i = 0; i < VR_LANES; i++) vr_store(tile + (s + i) * n_lanes + lane0, r[i]);
+                for (int i = 0; i < VR_LANES; i++) FOV_NAME(put)(tile + (s + i) * n_lanes + lane0, r[i], c, adds);
             }
-        for (; s < n_steps; s++)
+        for (; s < n_steps; s++) {
+            real x[VR_LANES];
             for (int i = 0; i < VR_LANES; i++) {
                 const char *lane = lanes[lane0 + i];
-                tile[s * n_lanes + lane0 + i] = lane ? FOV_NAME(load_one)(lane + s * step, dtype) : 0;
+                x[i] = lane ? FOV_NAME(load_one)(lane + s * step, dtype) : 0;
             }
+            FOV_NAME(put)(tile + s * n_lanes + lane0, vr_load(x), c, adds);
+        }
     }
 }
 
