@@ -21,6 +21,7 @@ nox.options.sessions = [
     "wheel",
     "pythons",
     "isas",
+    "amx",
     "budgets",
     "openmp",
     "embedding",
@@ -162,12 +163,28 @@ def isas(session: nox.Session) -> None:
 
 
 @nox.session
+def amx(session: nox.Session) -> None:
+    """bfloat16 in tile registers, emulated in C: the C tests, and the Python ones of numbers on ISA amx."""
+    session.install(*CMAKE)
+    build_and_ctest(session, "amx", "-DFOVEATE_EMULATE_AMX=ON")
+    options = "-Ccmake.define.FOVEATE_EMULATE_AMX=ON", f"-Cbuild-dir={BUILD / 'extension-amx'}"
+    session.install(*options, ".[test]")
+    script = "import foveate; print('amx' in foveate.available_isas())"
+    if str(session.run("python", "-c", script, silent=True)).strip() != "True":
+        session.warn("the emulation of tile registers needs AVX-512: nothing was tested")
+        return
+    on_amx = {"FOVEATE_ISA": "amx"}
+    session.run("pytest", "-q", "--ignore=tests/api/test_runtime.py", *ANY_ISA, "tests/numerics", env=on_amx)
+    session.run("pytest", "-q", "tests/api/test_runtime.py", "tests/cli/test_commands.py")
+
+
+@nox.session
 def budgets(session: nox.Session) -> None:
     """Instructions of kernels and Python calls against their budgets; the inner loops of AVX-512 and AMX."""
     install_wheel(session, *CMAKE)
     folder = BUILD / "budgets"
     session.run("python", "-m", "benchmarks.budgets", "--build", str(folder))
-    for built in [*folder.glob("**/isa_avx512.c.o"), *folder.glob("**/limits_amx.c.o")]:
+    for built in [*folder.glob("**/isa_avx512.c.o"), *folder.glob("**/*_amx.c.o")]:
         session.run("python", "tools/check_inner_loops.py", str(built))
 
 

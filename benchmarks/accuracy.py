@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 import foveate
 from benchmarks import kernels
 from foveate import reference
-from foveate.error_bound import bounds, worst_ratio
+from foveate.error_bound import bounds_per_isa, worst_ratio
 
 HEAD_DIM = 64
 # few query rows and many, whole vectors and not; 30,000 to 50,000 logits for each kernel and dtype
@@ -73,14 +73,16 @@ def _of_kernel(kind: str, name: str, dtype_name: str, dtype: DTypeLike) -> Itera
     worst: dict[tuple[str, str], float] = {}
     for number, shape in enumerate(SHAPES):
         arrays = _arrays(shape, dtype, number)
-        limits = bounds(*arrays, **options)._asdict()
+        limits = bounds_per_isa(foveate.available_isas(), *arrays, **options)
         exact: Any = reference.attention(*arrays, **options, **asked)
         for isa in foveate.available_isas():
             with foveate.use_isa(isa):
                 made: Any = foveate.attention(*arrays, **options, **asked, num_threads=1)
             for result in RESULTS[kind]:
                 if getattr(exact, result) is not None:
-                    ratio = worst_ratio(getattr(made, result), getattr(exact, result), limits[result])
+                    ratio = worst_ratio(
+                        getattr(made, result), getattr(exact, result), getattr(limits[isa], result)
+                    )
                     worst[isa, result] = max(ratio, worst.get((isa, result), 0.0))
     for (isa, result), ratio in worst.items():
         yield Figure(f"{kind} {name}", TITLES.get((kind, result), result), dtype_name, isa, ratio)

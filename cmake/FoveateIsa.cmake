@@ -1,6 +1,7 @@
 # The one table: ISA -> processor -> compiler flags. Best first; `scalar` needs no flags and always builds.
 # An ISA is a documented bundle of features; csrc/dispatch/cpu.c detects the same bundles at run time.
 set(FOVEATE_ISA_TABLE
+  "amx|x86|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512"
   "avx512|x86|-mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512"
   "avx2|x86|-mavx2 -mfma -mf16c"
   "neon|aarch64|"
@@ -15,6 +16,20 @@ else()
 endif()
 
 include(CheckCCompilerFlag)
+include(CheckCSourceCompiles)
+
+# Tile instructions are assembly: the assembler has to know them, not the compiler.
+check_c_source_compiles([[
+#if !defined(__x86_64__)
+#error "AMX is for x86-64"
+#endif
+int main(void)
+{
+    __asm__ volatile("tdpbf16ps %tmm6, %tmm4, %tmm0");
+    return 0;
+}
+]] FOVEATE_ASSEMBLER_HAS_AMX)
+option(FOVEATE_EMULATE_AMX "tests: tile instructions in plain C, taken as present; slow, never for users" OFF)
 
 # foveate_add_isas(<target>): compiles csrc/kernels/isa/isa_<isa>.c once per ISA with its own flags into <target>,
 # defines FOVEATE_HAVE_<ISA> for the dispatch, and leaves the objects in FOVEATE_ISA_OBJECTS.
@@ -25,6 +40,10 @@ function(foveate_add_isas target)
     set(processor "${CMAKE_MATCH_2}")
     set(flags "${CMAKE_MATCH_3}")
     if(NOT processor STREQUAL "any" AND NOT processor STREQUAL FOVEATE_PROCESSOR)
+      continue()
+    endif()
+    if(isa STREQUAL "amx" AND NOT FOVEATE_ASSEMBLER_HAS_AMX AND NOT FOVEATE_EMULATE_AMX)
+      message(STATUS "foveate: the assembler lacks AMX; ISA amx is left out")
       continue()
     endif()
     string(TOUPPER "${isa}" upper)
@@ -39,6 +58,9 @@ function(foveate_add_isas target)
     foveate_compile_options(foveate_isa_${isa})
     separate_arguments(flag_list UNIX_COMMAND "${flags}")
     target_compile_options(foveate_isa_${isa} PRIVATE ${flag_list})
+    if(FOVEATE_EMULATE_AMX)
+      target_compile_definitions(foveate_isa_${isa} PRIVATE FOVEATE_EMULATE_AMX=1)
+    endif()
     # No link-time optimisation across ISAs: the linker could keep the wrong copy of an inlined function.
     set_target_properties(foveate_isa_${isa} PROPERTIES INTERPROCEDURAL_OPTIMIZATION OFF)
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:foveate_isa_${isa}>)

@@ -27,9 +27,9 @@ BINDING = {
 
 
 def defined(section):
-    """First arguments of the FOV_<section>(...) lines, in order."""
+    """First arguments of the FOV_<section>(...) lines, in order; FOV_TILE_ISA is one of the ISAs."""
     lines = KERNELS_DEF.read_text(encoding="utf-8").splitlines()
-    found = [re.match(rf"FOV_{section.upper()}\((\w+)", line) for line in lines]
+    found = [re.match(rf"FOV_(?:TILE_)?{section.upper()}\((\w+)", line) for line in lines]
     return [match[1] for match in found if match]
 
 

@@ -1,6 +1,6 @@
 """The inner loops of the AVX-512 kernels and of AMX, as the compiler left them: products, spills, calls.
 
-    python tools/check_inner_loops.py OBJECT...     isa_avx512.c.o, limits_amx.c.o, or a library that has both
+    python tools/check_inner_loops.py OBJECT...     isa_avx512.c.o, isa_amx.c.o, limits_amx.c.o, or a library
 
 An inner loop is a backward jump without another one inside. For every entry of LOOPS the loops with that many
 products (multiply-adds, or tile products) and tile loads are looked at: there has to be one, with at most the
@@ -45,13 +45,18 @@ class Expected:
 
 # object -> function -> its loops. AVX-512: 8 keys (or columns) x 3 vectors of queries, unrolled over 8 steps
 # of head_dim or 2 keys: 24 multiply-adds per step, 8 broadcasts folded or alone, 3 loads; the dot asks for
-# lines of the next rows. AMX: 2 x 2 accumulators take four products from four tiles.
+# lines of the next rows. AMX: three tiles of sums share a tile of keys or values; in the probe 2 x 2 sums
+# take four products from four tiles.
 LOOPS: dict[str, dict[str, tuple[Expected, ...]]] = {
     "isa_avx512": {
         "fov_score_dot_lanes_f32_avx512": (Expected(fma=192, most=324),),
         "fov_score_dot_lanes_f64_avx512": (Expected(fma=192, most=324),),
         "fov_combine_weighted_sum_lanes_f32_avx512": (Expected(fma=48, most=78),),
         "fov_combine_weighted_sum_lanes_f64_avx512": (Expected(fma=48, most=78),),
+    },
+    "isa_amx": {
+        "fov_tile_score_f32_amx": (Expected(tdp=3, tile_loads=4, most=18),),
+        "fov_tile_weighted_sum_f32_amx": (Expected(tdp=3, tile_loads=4, most=18),),
     },
     "limits_amx": {
         "run_amx": (Expected(tdp=4, most=7), Expected(tdp=4, tile_loads=4, most=16)),

@@ -42,10 +42,13 @@ static fov_status make_plan(const fov_attention_args *args, fov_attention_args *
 {
     fov_status status = read_args(args, room, &args);
     if (status != FOV_OK) return status;
-    const fov_isa *isa = fov_active_isa(&status);
-    if (!isa) return fov_problem(status, "%s", fov_status_string(status));
-    if (fov_recall_plan(args, isa, plan)) return FOV_OK;
-    status = fov_plan_make(args, isa, plan);
+    for (;;) {
+        const fov_isa *isa = fov_active_isa(&status);
+        if (!isa) return fov_problem(status, "%s", fov_status_string(status));
+        if (fov_recall_plan(args, isa, plan)) return FOV_OK;
+        status = fov_plan_make(args, isa, plan);
+        if (status != FOV_OK || !plan->tiles || fov_tiles_ready(isa)) break; /* else once more, with the next ISA */
+    }
     if (status == FOV_OK) fov_remember_plan(plan);
     return status;
 }

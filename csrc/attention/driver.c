@@ -33,7 +33,9 @@ static void lay_out(fov_task *t, char *at)
     for (int i = 0; i < p->max_blocks; i++) {
         fov_block *b = &t->blocks[i].block;
         *b = (fov_block){.head_dim = p->score_dim, .value_dim = p->args->value_dim, .sigmoid_bias = bias};
+        b->has_rounded_weights = p->activation_tile && p->activation_tile == p->activation->tile_rounded;
         b->query = at, at += p->query_bytes;
+        b->query_tiles = at, at += p->query_tile_bytes;
         b->query_code = at, at += p->code_bytes;
         b->query_reach = at, at += p->reach_bytes;
         b->accumulators = at, at += p->accumulator_bytes;
@@ -44,6 +46,8 @@ static void lay_out(fov_task *t, char *at)
     t->tile = at, at += p->tile_bytes;
     t->key_rows = at, at += p->key_bytes;
     t->value_rows = at, at += p->value_bytes;
+    t->key_tiles = at, at += p->key_tile_bytes;
+    t->value_tiles = at, at += p->value_tile_bytes;
     t->rows = at, at += p->rows_bytes;
     t->projected = at, at += p->projected_bytes;
     t->coded = at, at += p->coded_bytes;
@@ -89,8 +93,13 @@ static int values_finite(fov_task *t)
     uint8_t *known = t->finite ? t->finite + t->keys_at / t->plan->tile_keys : NULL;
     uint8_t found = known ? __atomic_load_n(known, __ATOMIC_RELAXED) : UNKNOWN;
     if (found != UNKNOWN) return found == FINITE;
-    fov_need_value(t);
-    int finite = t->plan->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, t->plan->args->value_dim);
+    int finite;
+    if (t->plan->tile_sums) {
+        finite = fov_need_value_tiles(t);
+    } else {
+        fov_need_value(t);
+        finite = t->plan->kernels->all_finite(t->value_block, t->value_ld, t->n_keys_at, t->plan->args->value_dim);
+    }
     if (known) __atomic_store_n(known, finite ? FINITE : NOT_FINITE, __ATOMIC_RELAXED);
     return finite;
 }
@@ -106,6 +115,13 @@ static int must_select(fov_task *t, fov_query_block *q, int attend)
     return !t->value_finite;
 }
 
+static void point_at_values(fov_task *t, fov_query_block *q, int64_t first)
+{
+    fov_need_value(t);
+    q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * t->plan->kernels->real_bytes;
+    q->block.value_ld = t->value_ld;
+}
+
 /* accumulators += the weights of the tile times the values from key `first` on. */
 static void add_values(fov_task *t, fov_query_block *q, int64_t first, int selected)
 {
@@ -115,9 +131,18 @@ static void add_values(fov_task *t, fov_query_block *q, int64_t first, int selec
         p->accumulate->tile_stored(&q->block);
         return;
     }
-    fov_need_value(t);
-    q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * p->kernels->real_bytes;
-    q->block.value_ld = t->value_ld;
+    if (p->tile_sums && !t->value_halvings) {
+        fov_need_value_tiles(t);
+        if (selected) {
+            point_at_values(t, q, first);
+            p->tiles->add_not_finite(&q->block, t->attend);
+        }
+        fov_use_tiles(t);
+        q->block.value_tiles = t->value_tiles + (first - t->keys_at) / FOV_TILE_DEPTH * p->value_tile_step;
+        p->tiles->weighted_sum(&q->block);
+        return;
+    }
+    point_at_values(t, q, first);
     if (selected) p->accumulate->selected(&q->block, t->attend);
     else p->accumulate->tile(&q->block);
 }
@@ -132,6 +157,7 @@ static void run_tile(fov_task *t, fov_query_block *q)
         t->tiles_dead++;
         return;
     }
+    if (p->tile_sums) first -= (first - t->keys_at) % FOV_TILE_DEPTH; /* values are packed from the first key of the block */
     int attend = fov_compute_logits(t, q, first, (int)(last - first));
     if (attend == FOV_DEAD) return;
     int combine = p->sums, selected = 0;
@@ -141,7 +167,7 @@ static void run_tile(fov_task *t, fov_query_block *q)
         if (selected) p->kernels->modify.differ(&q->block, -(double)INFINITY, t->attend);
         if (p->activation->elementwise) {
             if (combine) p->activation->weights(&q->block);
-        } else if (p->activation->tile && p->activation->tile(&q->block) && combine) {
+        } else if (p->activation_tile && p->activation_tile(&q->block) && combine) {
             p->accumulate->rescale(&q->block);
         }
     } else if (combine && must_select(t, q, FOV_PARTIAL)) { /* weights from the caller: 0 keeps a value out */
@@ -217,6 +243,7 @@ static void run_task(void *context, int64_t task, int thread)
     int64_t end = row + (p->task_blocks + (row_task < p->longer_tasks)) * p->max_rows;
     if (end > p->slice_rows) end = p->slice_rows;
     uint64_t environment = p->isa->enter();
+    if (p->tiles) p->tiles->enter();
 
     fov_task_slice(&t, slice);
     t.chunk_first = chunk * p->chunk_keys;
@@ -237,6 +264,7 @@ static void run_task(void *context, int64_t task, int thread)
     }
     if (p->stats_bytes && joined && t.totals) fov_totals_finish(&t, run->shared + p->split_bytes);
 
+    if (p->tiles) p->tiles->leave();
     p->isa->leave(environment);
     if (p->args->stats) {
         __atomic_fetch_add(&p->args->stats->tiles_computed, t.tiles_computed, __ATOMIC_RELAXED);

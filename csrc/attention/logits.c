@@ -108,6 +108,14 @@ static void score(fov_task *t, fov_query_block *q, int64_t key)
         t->plan->score->rows_stored(&q->block);
         return;
     }
+    if (t->plan->tile_scores) {
+        fov_need_key_tiles(t);
+        fov_use_tiles(t);
+        q->block.key_tiles = t->key_block + (key - t->keys_at) * t->key_ld * 2;
+        q->block.key_tiles_bytes = t->key_ld * 2;
+        t->plan->tiles->score(&q->block);
+        return;
+    }
     fov_need_key(t);
     fov_point_at_keys(t, q, key);
     t->plan->score_tile(&q->block);

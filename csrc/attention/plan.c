@@ -15,6 +15,8 @@ enum {
     TASKS_PER_THREAD = 4, /* at the end a thread waits for a quarter of its share at most */
     LONG_LISTS = 8192, /* keys; beyond, lists of 16 rows instead of 48 at a time: 192 bytes per key and thread in f32 */
     STATS_TASKS = 4, /* tasks of a slice with key_stats, whose totals are added up in their order */
+    LEAST_TILED = 16, /* columns, keys: fewer leave more than half of a tile product empty, and no row is worth its roundings */
+    TILED_KEYS = 128, /* keys per tile where products of tiles add up: sums are loaded and stored once per tile */
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
 /* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */
@@ -71,6 +73,21 @@ static void choose_layouts(const fov_attention_args *a, fov_plan *p)
     p->reads_stored_values = p->sums && p->accumulate->tile_stored && fills_vectors(p, &a->value, a->value_dim);
 }
 
+/* Products of bf16 numbers in tile registers: a dot product of rows as they are stored, and sums of weights, which are rounded to bf16, and
+ * values. Few rows read K and V once, which takes longer than their products. */
+static void choose_tiles(const fov_attention_args *a, fov_plan *p)
+{
+    if (!p->isa->tiles || p->few_rows || a->dtype != FOV_BF16 || p->stored_type != FOV_BF16 || a->kv_len < LEAST_TILED) return;
+    int projects = a->score_w_q.data || a->score_w_k.data;
+    p->tile_scores = needs(a, FOV_STAGE_SCORE) && !p->score->encode && !projects && a->head_dim >= LEAST_TILED;
+    p->tile_sums = p->sums && a->value_dim >= LEAST_TILED;
+    p->tile_dim = round_up(p->key_dim, FOV_TILE_DEPTH);
+    p->tile_keys_in_place = a->key.column_bytes == 2 && a->key.row_bytes == 2 * p->tile_dim && p->tile_dim == p->key_dim;
+    if (p->tile_scores || p->tile_sums) p->tiles = p->isa->tiles;
+    if (p->tile_sums && needs(a, FOV_STAGE_ACTIVATION) && p->activation->tile_rounded)
+        p->activation_tile = p->activation->tile_rounded;
+}
+
 static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
 {
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
@@ -96,6 +113,8 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
     p->trims = !p->few_rows && p->group_size == 1 && a->stages != FOV_STAGE_COMBINE &&
                (a->window_left != FOV_OPEN || a->window_right != FOV_OPEN);
     choose_layouts(a, p);
+    p->activation_tile = p->activation->tile;
+    choose_tiles(a, p);
     return FOV_OK;
 }
 
@@ -134,7 +153,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     p->max_blocks = p->lists ? 1 : (int)least(FOV_MAX_BLOCKS, n_blocks);
     row_tasks(p, a->key_stats_kind == FOV_KEY_STATS_NONE ? 1 : pieces(pieces(n_blocks, STATS_TASKS), p->max_blocks));
 
-    int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : tile_keys(p->score_dim + a->value_dim);
+    int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : p->tiles ? TILED_KEYS : tile_keys(p->score_dim + a->value_dim);
     p->tile_keys = (int)least(tile, a->kv_len > 0 ? a->kv_len : 1);
     p->chunk_keys = a->kv_len > 0 ? a->kv_len : 1;
     int splits = a->stages == FOV_STAGE_ALL && p->sums;
@@ -176,9 +195,15 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->coded_bytes = encodes ? aligned(real * n_rows * (p->score_dim + !p->score_dim)) : 0;
     p->reach_bytes = encodes ? aligned(real * n_rows) : 0;
     p->ones_bytes = scores && a->score == FOV_SCORE_INDEX_additive && !a->score_v.data ? aligned(real * p->score_dim) : 0;
-    p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * (p->sums ? out_rows : 1) * a->value_dim) : 0;
+    int64_t out_columns = p->tile_sums ? round_up(a->value_dim, FOV_TILE_KEYS) : a->value_dim;
+    p->accumulator_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * (p->sums ? out_rows : 1) * out_columns) : 0;
     p->state_bytes = aligned(real * lanes);
-    p->tile_bytes = aligned(real * lanes * ((p->tile_keys + p->key_lanes - 1) / p->key_lanes));
+    int64_t tile_steps = p->tiles ? round_up(p->tile_keys, FOV_TILE_DEPTH) : (p->tile_keys + p->key_lanes - 1) / p->key_lanes;
+    p->tile_bytes = aligned(real * lanes * tile_steps);
+    p->query_tile_bytes = p->tile_scores ? aligned(2 * lanes * p->tile_dim) : 0;
+    p->key_tile_bytes = p->tile_scores ? aligned(2 * p->tile_dim * (p->tile_keys + FOV_TILE_KEYS)) : 0;
+    p->value_tile_step = 2 * out_columns * FOV_TILE_DEPTH;
+    p->value_tile_bytes = p->tile_sums ? aligned(2 * out_columns * tile_steps) : 0;
     p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
     if (p->lists) {
@@ -192,9 +217,10 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
         p->list_row_bytes = aligned(p->list_stride * 8);
     }
     p->thread_bytes =
-        p->max_blocks * (p->query_bytes + p->code_bytes + p->accumulator_bytes + 3 * p->state_bytes + p->reach_bytes) +
-        p->tile_bytes + p->key_bytes + p->value_bytes + p->rows_bytes + p->projected_bytes + p->coded_bytes + p->reach_bytes +
-        p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
+        p->max_blocks *
+            (p->query_bytes + p->query_tile_bytes + p->code_bytes + p->accumulator_bytes + 3 * p->state_bytes + p->reach_bytes) +
+        p->tile_bytes + p->key_bytes + p->value_bytes + p->key_tile_bytes + p->value_tile_bytes + p->rows_bytes +
+        p->projected_bytes + p->coded_bytes + p->reach_bytes + p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
     p->partial_bytes = p->n_chunks > 1 ? p->max_blocks * (p->accumulator_bytes + 3 * p->state_bytes) : 0;
     int64_t partials = fov_product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
     if (p->n_chunks > 1) tickets = fov_product(4, fov_product(p->n_slices, p->n_row_tasks));

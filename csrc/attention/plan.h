@@ -31,6 +31,12 @@ typedef struct fov_plan {
     int stored_type; /* of keys and values, fov_dtype */
     fov_row_layout keys, values;
     int reads_stored_keys, reads_stored_values; /* kernels convert while they read, where nothing has to look at reals */
+    const fov_tiles *tiles; /* of products of bf16 numbers; NULL: none in this call */
+    int tile_scores, tile_sums; /* which stages take them */
+    int tile_keys_in_place; /* rows of keys lie as the tile registers load them */
+    int64_t tile_dim; /* columns of key_tiles: key_dim and zeros */
+    int64_t value_tile_step; /* bytes of FOV_TILE_DEPTH keys in value_tiles */
+    int (*activation_tile)(fov_block *block); /* the activation's tile, or tile_rounded */
 
     int early_scale; /* the scale is 0, negative or near the ends of the range: multiplied in before anything folds it in */
     int capped; /* softcap is on; beyond the root of the range nothing is capped and neither x / cap nor cap tanh kept its digits */
@@ -62,6 +68,7 @@ typedef struct fov_plan {
 
     size_t query_bytes, accumulator_bytes, state_bytes; /* of one query block; a state is three arrays of lanes */
     size_t tile_bytes, key_bytes, value_bytes;
+    size_t query_tile_bytes, key_tile_bytes, value_tile_bytes; /* of tile products */
     size_t code_bytes; /* a second query area of a block, for a score that reads rows and codes */
     size_t rows_bytes, projected_bytes, coded_bytes, reach_bytes; /* rows on their way to the score, of queries or of keys */
     size_t list_bytes, list_key_bytes,

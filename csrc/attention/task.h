@@ -28,6 +28,7 @@ typedef struct fov_task {
 
     /* scratch */
     void *tile, *key_rows, *value_rows;
+    char *key_tiles, *value_tiles; /* for products of tiles */
     void *rows, *projected, *coded, *reach; /* queries or keys on their way to the score: encode.c */
     void *ones;
     double modifier_row[FOV_MAX_TILE_KEYS]; /* the logits of one row, for a caller's modifier */
@@ -37,7 +38,7 @@ typedef struct fov_task {
 
     /* the block of keys at hand */
     int64_t keys_at, n_keys_at; /* -1: none */
-    int key_ready, value_ready, value_finite; /* value_finite: -1 not known yet */
+    int key_ready, value_ready, value_tiles_ready, value_finite; /* value_finite: -1 not known yet */
     int value_halvings;                       /* values are multiplied by 2^-value_halvings on their way to the sum */
     uint8_t *finite; /* what is known of the values of each tile of the slice; NULL: not kept */
     const char *key_block, *value_block;
@@ -61,6 +62,9 @@ void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);
 void fov_need_value(fov_task *task);
+void fov_need_key_tiles(fov_task *task); /* key_block, key_ld: rows of bf16, FOV_TILE_KEYS - 1 more than there are keys */
+int fov_need_value_tiles(fov_task *task); /* 0: some value is NaN or Inf */
+void fov_use_tiles(const fov_task *task); /* before products of tiles, after functions of the caller */
 const char *fov_values(const fov_task *task, int64_t *ld); /* all values as reals; NULL: they have to be read one by one */
 fov_stored fov_stored_keys(const fov_task *task, int64_t key); /* from `key` on, as they are stored */
 fov_stored fov_stored_values(const fov_task *task, int64_t key);

@@ -4,6 +4,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 /* A feature counts only when the CPU has it AND the operating system saves its registers: a virtual machine may show
  * the AVX bit without xgetbv (numpy #15342), or AVX2 without AVX (numpy #9532). */
 enum {
@@ -19,6 +24,11 @@ enum {
     HAS_AMX_BF16 = 512,
     HAS_NEON = 1024
 };
+#ifdef FOVEATE_EMULATE_AMX
+enum { AMX_BITS = 0 }; /* simd/tile_amx.h does in C what the instructions would */
+#else
+enum { AMX_BITS = HAS_AMX_TILE | HAS_AMX_BF16 };
+#endif
 
 static const struct {
     uint32_t bit;
@@ -93,7 +103,8 @@ static uint32_t features(void)
 int fov_cpu_runs(const char *isa)
 {
     uint32_t need = 0, avx2 = HAS_AVX | HAS_AVX2 | HAS_FMA | HAS_F16C;
-    if (strcmp(isa, "avx512") == 0) need = avx2 | HAS_AVX512;
+    if (strcmp(isa, "amx") == 0) need = avx2 | HAS_AVX512 | AMX_BITS;
+    else if (strcmp(isa, "avx512") == 0) need = avx2 | HAS_AVX512;
     else if (strcmp(isa, "avx2") == 0) need = avx2;
     else if (strcmp(isa, "neon") == 0) need = HAS_NEON;
     return (features() & need) == need;
@@ -109,6 +120,18 @@ const char *fov_cpu_feature_list(void)
             strcat(text, feature_names[i].name); /* all names together take 101 bytes */
         }
     return text;
+}
+
+int fov_cpu_permits_amx(void)
+{
+#if defined(FOVEATE_EMULATE_AMX)
+    return 1;
+#elif defined(__x86_64__) && defined(__linux__)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return fov_cpu_has_amx() && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return 0;
+#endif
 }
 
 int fov_cpu_has_amx(void) { return (features() & HAS_AMX_TILE) != 0; }

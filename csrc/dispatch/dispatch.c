@@ -16,12 +16,37 @@ enum { N_ISAS = sizeof isas / sizeof *isas };
 /* Chosen by the first call or by fov_set_isa; NULL until then. */
 static _Atomic(const fov_isa *) active;
 
+/* Tile registers: the operating system grants them to a process that asks, after which it refuses small signal stacks. So nobody asks
+ * before a call needs them, and what was found out holds for good; a race finds it out twice, to the same end. */
+typedef enum tile_state { NOT_ASKED, READY, REFUSED, WRONG } tile_state;
+static _Atomic int tiles_are;
+
+static tile_state known_tiles(void) { return (tile_state)atomic_load_explicit(&tiles_are, memory_order_acquire); }
+
+/* Nothing of an ISA with tiles is wrong before it was tried. */
+static int runs(const fov_isa *isa) { return fov_cpu_runs(isa->name) && (!isa->tiles || known_tiles() <= READY); }
+
+int fov_tiles_ready(const fov_isa *isa)
+{
+    tile_state state = known_tiles();
+    if (state == NOT_ASKED) {
+        state = !fov_cpu_permits_amx() ? REFUSED : isa->tiles->check() ? READY : WRONG;
+        atomic_store_explicit(&tiles_are, state, memory_order_release);
+    }
+    if (state == READY) return 1;
+    const fov_isa *failed = isa; /* the next call chooses anew */
+    atomic_compare_exchange_strong(&active, &failed, NULL);
+    return 0;
+}
+
+/* Who names an ISA gets it or an error: tile registers are asked for at once. */
 static const fov_isa *find(const char *name, fov_status *status)
 {
     for (int i = 0; i < N_ISAS; i++)
         if (strcmp(isas[i]->name, name) == 0) {
-            *status = fov_cpu_runs(name) ? FOV_OK : FOV_ERROR_ISA_UNAVAILABLE;
-            return *status == FOV_OK ? isas[i] : NULL;
+            int can = runs(isas[i]) && (!isas[i]->tiles || fov_tiles_ready(isas[i]));
+            *status = can ? FOV_OK : FOV_ERROR_ISA_UNAVAILABLE;
+            return can ? isas[i] : NULL;
         }
     *status = FOV_ERROR_ISA_UNKNOWN;
     return NULL;
@@ -35,7 +60,7 @@ static const fov_isa *choose(fov_status *status)
     if (forced && *forced && strcmp(forced, "auto") != 0) return find(forced, status);
     *status = FOV_OK;
     for (int i = 0; i < N_ISAS; i++)
-        if (fov_cpu_runs(isas[i]->name)) return isas[i];
+        if (runs(isas[i])) return isas[i];
     return isas[N_ISAS - 1]; /* scalar runs everywhere */
 }
 
@@ -54,7 +79,7 @@ const fov_isa *fov_compiled_isa(int index) { return index >= 0 && index < N_ISAS
 
 const char *fov_isa_name(int index) { return index >= 0 && index < N_ISAS ? isas[index]->name : NULL; }
 
-int fov_isa_available(int index) { return index >= 0 && index < N_ISAS && fov_cpu_runs(isas[index]->name); }
+int fov_isa_available(int index) { return index >= 0 && index < N_ISAS && runs(isas[index]); }
 
 fov_status fov_set_isa(const char *name)
 {
@@ -74,5 +99,16 @@ fov_status fov_get_isa(const char **name)
 
 const char *fov_cpu_features(void) { return fov_cpu_feature_list(); }
 
-/* AMX kernels are asked for lazily, at their first use, because the permission forbids small signal stacks afterwards. */
-const char *fov_amx_state(void) { return fov_cpu_has_amx() ? "present, not used by this version" : "absent"; }
+const char *fov_amx_state(void)
+{
+    static const char *const words[] = {[NOT_ASKED] = "present, not asked for yet",
+                                        [READY] = "in use",
+                                        [REFUSED] = "refused by the operating system",
+                                        [WRONG] = "its products are wrong"};
+#ifdef FOVEATE_EMULATE_AMX
+    return "emulated";
+#elif !defined(FOVEATE_HAVE_AMX)
+    return fov_cpu_has_amx() ? "present, not compiled in" : "absent";
+#endif
+    return fov_cpu_runs("amx") ? words[known_tiles()] : fov_cpu_has_amx() ? "present, without bf16" : "absent";
+}

@@ -8,6 +8,10 @@
 /* The table in use; *status tells why when it is NULL. */
 const fov_isa *fov_active_isa(fov_status *status);
 
+/* 1: this process may use the tile registers of that ISA, and they compute what they should. Found out by the first who asks; where not,
+ * the ISA is no longer the active one. */
+int fov_tiles_ready(const fov_isa *isa);
+
 /* The table of a compiled ISA by index (best first); NULL beyond the last. Does not ask whether the CPU can run it. */
 const fov_isa *fov_compiled_isa(int index);
 

@@ -18,6 +18,8 @@
 #define FOV_MAX_LANES 48     /* 3 vectors of 16 */
 #define FOV_MAX_VECTORS 3
 #define FOV_MAX_TILE_KEYS 256
+#define FOV_TILE_KEYS 16 /* a tile of the tile registers: keys, or columns of values */
+#define FOV_TILE_DEPTH 32 /* numbers that a tile product sums over: columns of keys, or keys */
 #define FOV_N_DTYPES 4 /* f32 f64 f16 bf16, in the order of fov_dtype */
 
 enum {
@@ -72,6 +74,9 @@ typedef struct fov_block {
     const void *query_reach, *key_reach; /* head_dim columns; one real for each row */
     const void *score_v; /* additive: [head_dim] */
     double sigmoid_bias;
+    const void *query_tiles, *key_tiles, *value_tiles; /* for fov_tiles */
+    int64_t key_tiles_bytes; /* from row to row of key_tiles */
+    int has_rounded_weights; /* the weights of the tile are bf16 numbers already */
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
     void *row_max; /* [n_lanes] state of the activation; softmax: the reference maximum, in units of the tile */
@@ -99,6 +104,7 @@ typedef struct fov_activation {
     void (*solve)(double *logits, int64_t n, double alpha); /* to weights in place; n > 0, no NaN, no +inf */
     void (*init)(fov_block *block);
     int (*tile)(fov_block *block); /* logits -> weights in place; 1: multiply the accumulators by row_factor first */
+    int (*tile_rounded)(fov_block *block); /* the same with weights that are bf16 numbers, and their sum; NULL: there is none */
     void (*finish)(fov_block *block, const double *sinks); /* row_factor = the last factor of each row; sinks[n_rows] or NULL */
     void (*weights)(fov_block *block); /* after finish: logits -> final weights, in place */
     void (*merge)(fov_block *into, fov_block *from); /* joins two states, sets the row_factor of both */
@@ -186,6 +192,26 @@ typedef struct fov_kernels {
     int (*all_finite)(const void *rows, int64_t ld, int64_t n_rows, int64_t n_columns);
 } fov_kernels;
 
+/* Products of bf16 numbers in tile registers, in place of the kernels of the orientation lanes, where queries, keys or values are such
+ * numbers. The tile of logits, and of weights, stays what it is: f32, queries in the lanes; logits need memory for n_keys rounded up to
+ * FOV_TILE_KEYS steps, weights for FOV_TILE_DEPTH, and accumulators for value_dim rounded up to FOV_TILE_KEYS. Columns and keys that
+ * fill such a piece up are zeros.
+ *   query_tiles  [columns / 2][n_lanes] pairs of columns
+ *   key_tiles    rows of bf16, key_tiles_bytes apart; n_keys rounded up to FOV_TILE_KEYS of them are read
+ *   value_tiles  [keys / 32][columns / 16] tiles of [16 columns][32 keys] */
+typedef struct fov_tiles {
+    int (*check)(void); /* 1: a small product is what plain C makes of it */
+    void (*enter)(void), (*leave)(void); /* the tile registers of a thread */
+    void (*pack_query)(const fov_block *block, void *query_tiles); /* from query, whose numbers are bf16 */
+    /* n_rows rows of bf16, row_bytes apart, columns contiguous; 0: there were NaN or Inf, which are zeros in value_tiles */
+    int (*pack_values)(const char *rows, int64_t row_bytes, int64_t n_rows, int64_t n_columns, void *value_tiles);
+    fov_block_fn score; /* the dot product, from query_tiles and key_tiles */
+    /* accumulators += weights * value for those of the block's values alone, where their keys are attended; before weighted_sum */
+    void (*add_not_finite)(fov_block *block, const uint32_t *attend);
+    /* from the tile of weights and value_tiles; it rounds the weights to bf16 and leaves them packed in the tile */
+    fov_block_fn weighted_sum;
+} fov_tiles;
+
 /* One per ISA. enter sets the floating point environment of a task (round to nearest, results below the normal range
  * flushed to zero), leave restores the caller's. */
 typedef struct fov_isa {
@@ -193,6 +219,7 @@ typedef struct fov_isa {
     const fov_kernels *f32, *f64;
     uint64_t (*enter)(void);
     void (*leave)(uint64_t saved);
+    const fov_tiles *tiles; /* NULL: there are none */
 } fov_isa;
 
 #define FOV_ISA(name) extern const fov_isa fov_isa_##name;

@@ -38,7 +38,8 @@
 #undef FOV_MOVE
 
 /* clang-format off: one line per stage */
-static const fov_kernels FOV_NAME(kernels) = {
+const fov_kernels FOV_NAME(kernels) = {
+    /* an ISA with tile registers uses these tables too */
     .real_bytes = sizeof(real),
     .least = FOV_REAL_BITS == 64 ? DBL_MIN : FLT_MIN,
     .largest = FOV_REAL_BITS == 64 ? DBL_MAX : FLT_MAX,

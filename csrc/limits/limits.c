@@ -8,6 +8,7 @@
 #include "limits/together.h"
 #include "parallel/parallel.h"
 
+#define FOV_TILE_ISA(name)
 #define FOV_ISA(name) extern const fov_probes fov_probes_##name;
 #include "kernels/kernels.def"
 
@@ -15,6 +16,7 @@ static const struct {
     const char *name;
     const fov_probes *probes;
 } isas[] = {
+#define FOV_TILE_ISA(name) {#name, &fov_probes_avx512}, /* its vectors; its tile registers: limits_amx.c */
 #define FOV_ISA(name) {#name, &fov_probes_##name},
 #include "kernels/kernels.def"
 };

@@ -107,6 +107,10 @@ FOV_INLINE vf64 vf64_swap(vf64 v, int step)
 }
 FOV_INLINE double vf64_hsum(vf64 v) { return _mm512_reduce_add_pd(v); }
 
+/* The bf16 number below in size, of a float; for the weights of tile products. */
+FOV_INLINE vf32 vf32_top_half(vf32 x) { return _mm512_and_ps(x, _mm512_castsi512_ps(_mm512_set1_epi32((int)0xffff0000u))); }
+#define VF32_TOP_HALF vf32_top_half
+
 FOV_INLINE vf32 vf32_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
 FOV_INLINE void vf32_store_f16(void *p, vf32 v)
 {

@@ -1,9 +1,9 @@
 /* Functions of vectors, written once on the contract of vec.h, included once per real type (see vec_real.h).
  * Coefficients: tools/polynomials.py. Errors: docs/numerics.md, tests/capi. */
 
-/* 2^y. Relative error under 2 u for finite results (u = 2^-24, 2^-53; measured 1.4 to 1.8 u in f32, 1.4 to 1.8 in f64, by ISA). 2^0 is exactly 1; -inf and anything
+/* 2^y, with one = 1. Relative error under 2 u for finite results (u = 2^-24, 2^-53; measured 1.4 to 1.8 u in f32, 1.4 to 1.8 in f64, by ISA). 2^0 is exactly 1; -inf and anything
  * below the normal range give exactly 0 (flush to zero on), beyond the largest inf, NaN stays NaN. */
-FOV_INLINE vr FOV_NAME(exp2)(vr y)
+FOV_INLINE vr FOV_NAME(exp2_plus)(vr y, vr one)
 {
     vr f = vr_fract(y);
 #if FOV_REAL_BITS == 64
@@ -18,7 +18,6 @@ FOV_INLINE vr FOV_NAME(exp2)(vr y)
     p = vr_fma(p, f, vr_set1(0.055504108664980669));
     p = vr_fma(p, f, vr_set1(0.24022650695909673));
     p = vr_fma(p, f, vr_set1(0.69314718055994533));
-    p = vr_fma(p, f, vr_set1(1.0));
 #else
     vr p = vr_set1(2.0817915e-4f);
     p = vr_fma(p, f, vr_set1(1.26921661e-3f));
@@ -26,10 +25,16 @@ FOV_INLINE vr FOV_NAME(exp2)(vr y)
     p = vr_fma(p, f, vr_set1(0.0554960236f));
     p = vr_fma(p, f, vr_set1(0.240227204f));
     p = vr_fma(p, f, vr_set1(0.693147171f));
-    p = vr_fma(p, f, vr_set1(1.f));
 #endif
+    p = vr_fma(p, f, one);
     return vr_scale2(p, y);
 }
+FOV_INLINE vr FOV_NAME(exp2)(vr y) { return FOV_NAME(exp2_plus)(y, vr_set1((real)1)); }
+
+#if FOV_REAL_BITS == 32 && defined(VF32_TOP_HALF)
+/* 2^y as a bf16 number, to nearest: half a step of p in [1, 2), 2^-8, comes with the constant term, and the low half is cut off. */
+FOV_INLINE vr FOV_NAME(exp2_bf16)(vr y) { return VF32_TOP_HALF(FOV_NAME(exp2_plus)(y, vr_set1(1.00390625f))); }
+#endif
 
 /* tanh x = e / (e + 2) with e = e^(2x) - 1 = 2^n f q(f) + (2^n - 1), y = 2 x log2(e) = n + f, |f| <= 1/2: no cancellation near 0,
  * where n = 0. |x| is limited to 9.1 (f32) and 19.1 (f64), where tanh rounds to 1. Error at most 4 ulp; NaN stays NaN. */

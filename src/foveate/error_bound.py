@@ -20,6 +20,8 @@ Keys and values of int8 or float8 come with scales: a row times its scale is rou
 The logits count it as `foveate.error_bound_logits` says, and the output adds 2 u |w_j| |v_j|; no product of a
 scale and an element may be below the normal range.
 
+On the ISA amx bfloat16 arrays are multiplied in tile registers: see `foveate.error_bound_tiles`.
+
 A selection (topk, select) jumps where two keys change places. Rows in which the errors may do that, the k-th
 and the next too close together, have no bound: theirs are infinite. So are those of results that may
 overflow their dtype.
@@ -27,19 +29,22 @@ overflow their dtype.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from foveate import reference
+from foveate._runtime import use_isa
 from foveate.error_bound_logits import COMPUTE_F32, COMPUTE_F64, F64, Options, logits, stage_of
 from foveate.error_bound_outputs import STORING, Storing, key_stats_error, output_error
+from foveate.error_bound_tiles import lost_logits, lost_outputs, rounded_weights, tiles_of
 from foveate.error_bound_weights import Problem, weight_errors
 from foveate.reference_modifier import modified
 from foveate.reference_stages import LSE
 
-__all__ = ["COMPUTE_F32", "COMPUTE_F64", "STORING", "Bounds", "bounds", "worst_ratio"]
+__all__ = ["COMPUTE_F32", "COMPUTE_F64", "STORING", "Bounds", "bounds", "bounds_per_isa", "worst_ratio"]
 
 
 class Bounds(NamedTuple):
@@ -61,7 +66,7 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     ----------
     query, key, value : array_like
         As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it, and for key
-        and value int8 or float8_e4m3fn.
+        and value int8 or float8_e4m3fn. For bfloat16 the bounds are those of the ISA in use.
     **options
         Those options of `foveate.attention` that change values. A ``modifier`` counts as exact on what it is
         given and must not move two logits apart: |M(x) - M(y)| <= |x - y|, as additions and masks do.
@@ -94,6 +99,8 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     storing, kernel = STORING[dtype.name], COMPUTE_F64 if dtype == np.float64 else COMPUTE_F32
     scaled = np.asarray(key).dtype.name not in STORING
     layout = options.get("layout", "bhld")
+    score, _ = stage_of("score", options.get("score", "scaled_dot"), reference.SCORES)
+    tiles = tiles_of(query, key, value, (score, name, combine[0]), options)
     key = reference.scaled_rows(key, options.pop("k_scale", None), layout)
     value = reference.scaled_rows(value, options.pop("v_scale", None), layout)
     has_lse = name in LSE
@@ -107,8 +114,9 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
         if "modifier" in options:
             change = _change(query, key, value, options)
             attended = attended & ~np.isneginf(change)
+        sizes = logits(query, key, weights.shape, options, change, scaled)
         problem = Problem(
-            logits=logits(query, key, weights.shape, options, change, scaled),
+            logits=lost_logits(sizes, query, key, options) if tiles.scores else sizes,
             exact_logits=lambda: _exact_logits(query, key, value, attended, options),
             weights=weights,
             attended=attended,
@@ -116,12 +124,14 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
             options=options,
         )
         errors = weight_errors(name, stage, problem)
+        errors = rounded_weights(name, errors, weights) if tiles.sums else errors
         smallest = kernel.smallest + COMPUTE_F64.smallest
         stored = errors.weights + storing.u_out * np.abs(weights) + (smallest + storing.half_step)
         stored = np.where(errors.unclear[..., None], np.inf, stored)
         stored = _or_overflow(stored, weights, storing)
         rounded = storing._replace(u_out=storing.u_out + 2 * kernel.u) if scaled else storing
         output = output_error(*combine, problem, errors, value, rounded) * (1 + 2 * kernel.u if scaled else 1)
+        output = output + lost_outputs(weights, value, options) if tiles.sums else output
         output = _or_overflow(output, exact.output, storing)
         lse = None
         if errors.lse is not None and exact.lse is not None:
@@ -129,6 +139,18 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
             lse = errors.lse + storing.u_lse * lse_size + n_keys * smallest
         stats = None if kind is None else key_stats_error(kind, problem, errors, storing)
         return Bounds(output, lse, stored, stats)
+
+
+def bounds_per_isa(
+    isas: Iterable[str], query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any
+) -> dict[str, Bounds]:
+    """`bounds` on each of these instruction sets; only tile registers (amx) make a difference."""
+    with use_isa("scalar"):
+        found = dict.fromkeys(isas, bounds(query, key, value, **options))
+    if "amx" in found and np.asarray(query).dtype.name == "bfloat16":
+        with use_isa("amx"):
+            found["amx"] = bounds(query, key, value, **options)
+    return found
 
 
 def worst_ratio(actual: ArrayLike, expected: ArrayLike, bound: ArrayLike) -> float:

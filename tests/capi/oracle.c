@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int64_t n_rows, n_ambiguous;
 
@@ -11,12 +12,26 @@ void oracle_rows(int64_t *n, int64_t *ambiguous)
     *ambiguous = n_ambiguous;
 }
 
-static rounding rounding_of(int dtype)
+/* The conditions of choose_tiles in csrc/attention/plan.c: weights go through tile registers. */
+static int rounds_weights(const problem *call)
 {
-    int real = dtype == FOV_F64 ? FOV_F64 : FOV_F32;
+    const fov_attention_args *args = &call->args;
+    static const char *const others[] = {"product", "select", "sparsemax", "entmax15", "entmax", "topk"};
+    const char *isa = "none";
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (problem_is(call, others[i])) return 0;
+    int64_t rows = args->q_len * (args->n_q_heads / args->n_kv_heads);
+    return args->dtype == FOV_BF16 && fov_get_isa(&isa) == FOV_OK && strcmp(isa, "amx") == 0 && rows > 8 && args->kv_len >= 16 &&
+           args->value_dim >= 16;
+}
+
+static rounding rounding_of(const problem *call)
+{
+    int dtype = call->args.dtype, real = dtype == FOV_F64 ? FOV_F64 : FOV_F32;
     wide u = dtype_roundoff(real);
     /* exp 2 ulp, tanh 4 u absolute, log 1 ulp: csrc/simd/vec_math.h */
-    return (rounding){u, 4 * u, 4 * u, 2 * u, dtype_tiny(real), dtype_roundoff(dtype), dtype_tiny(dtype)};
+    return (rounding){
+        u, 4 * u, 4 * u, 2 * u, dtype_tiny(real), dtype_roundoff(dtype), dtype_tiny(dtype), rounds_weights(call) ? 0x1p-8L : 0};
 }
 
 /* f16 ends at 65504: what rounds beyond it is infinite. */
@@ -43,7 +58,9 @@ static void check_output(const problem *call, const rounding *c, int64_t batch, 
             wide value = tensor_get(&call->value, batch, kv_head, j, d);
             if (isnan(value) && leaves_out && (row->maybe_zero[j] || weights[j] == 0)) skip = 1; /* taken in or not */
             sum += weights[j] * value;
-            size += (errors[j] + (gamma_of(args->kv_len + 2, c->u) + c->u_out) * fabsl(weights[j])) * fabsl(value);
+            size += (errors[j] * (1 + c->u_weight) +
+                     (c->u_weight + gamma_of(args->kv_len + 2, c->u) + c->u_out) * fabsl(weights[j])) *
+                    fabsl(value);
             lost += c->flushed * (1 + fabsl(value)); /* the product, or the weight before it */
         }
         if (!skip)
@@ -155,7 +172,7 @@ static void check_head(const problem *call, const rounding *c, int64_t batch, in
 
 void oracle_check(const problem *call)
 {
-    const rounding c = rounding_of(call->args.dtype);
+    const rounding c = rounding_of(call);
     for (int64_t batch = 0; batch < call->batch; batch++)
         for (int64_t head = 0; head < call->args.n_q_heads && !check_failed(); head++) check_head(call, &c, batch, head);
 }

@@ -13,6 +13,7 @@ void oracle_rows(int64_t *n, int64_t *n_ambiguous);
 /* The rounding constants of the compute type (f32, or f64 for f64) and of the result's type. */
 typedef struct rounding {
     wide u, e_exp, e_tanh, e_log, flushed, u_out, flushed_out;
+    wide u_weight; /* of the weights in a sum: 2^-8 where they are bf16 numbers in tile registers, else 0 */
 } rounding;
 
 wide gamma_of(int64_t n, wide u); /* n u / (1 - n u) */

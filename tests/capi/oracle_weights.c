@@ -7,6 +7,7 @@ static void softmax(const problem *call, const rounding *c, wide sink, row *row)
 {
     const fov_attention_args *args = &call->args;
     wide row_max = sink, row_sum = 0, logit_error = oracle_largest_error(call, row);
+    wide sum_error = c->u_weight / (1 - c->u_weight); /* of the quotient: the sum is that of the rounded weights */
     int64_t n_terms = args->kv_len + (isfinite(sink) != 0);
     if (isfinite(sink)) logit_error += 3 * c->u * fabsl(sink);
     for (int64_t j = 0; j < args->kv_len; j++) row_max = fmaxl(row_max, row->logits[j]);
@@ -17,11 +18,12 @@ static void softmax(const problem *call, const rounding *c, wide sink, row *row)
     if (isfinite(sink)) row_sum += expl(sink - row_max);
     for (int64_t j = 0; j < args->kv_len; j++) {
         if (row->attended[j]) row->weights[j] /= row_sum;
-        row->errors[j] = (2 * logit_error + 2 * c->e_exp + 2 * gamma_of(n_terms, c->u)) * row->weights[j];
+        wide relative = 2 * logit_error + 2 * c->e_exp + 2 * gamma_of(n_terms, c->u);
+        row->errors[j] = (relative + sum_error * (1 + relative)) * row->weights[j];
     }
     row->lse = row_sum == 0 ? (wide)-INFINITY : row_max + logl(row_sum);
     wide size = fabsl(row->lse) + logl((wide)(n_terms > 0 ? n_terms : 1)); /* row_max to and from log2 units, the sum */
-    row->lse_bound = logit_error + c->e_exp + gamma_of(n_terms, c->u) + (c->e_log + 3 * c->u) * size + c->flushed;
+    row->lse_bound = sum_error + logit_error + c->e_exp + gamma_of(n_terms, c->u) + (c->e_log + 3 * c->u) * size + c->flushed;
 }
 
 /* One attended logit; the error dx of the logit has what its last product rounds. */

@@ -253,6 +253,7 @@ int main(void)
             }
         test_host_threads(isa);
         test_merge(isa);
+        test_tiles_left_behind(i);
     }
     return check_report();
 }

@@ -21,6 +21,7 @@ static void test_table(const fov_isa *isa, const fov_kernels *kernels, int real)
     test_combines(&suite);
     test_moves(&suite);
     test_stored(&suite);
+    test_tile_products(&suite);
     test_environment(&suite);
 }
 
@@ -32,6 +33,8 @@ int main(void)
             printf("%s: this machine cannot run it\n", fov_isa_name(i));
             continue;
         }
+        check_begin("%s tile registers", isa->name);
+        check(!isa->tiles || fov_tiles_ready(isa), "the operating system refuses them, or they are wrong");
         test_table(isa, isa->f32, FOV_F32);
         test_table(isa, isa->f64, FOV_F64);
     }

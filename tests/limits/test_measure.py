@@ -72,7 +72,7 @@ def test_what_is_read_fits_where_it_should_be(found):
 
 def test_vectors(found):
     widths = {entry.isa: entry.vector_bits for entry in found.entries if entry.name == "fma_f32"}
-    known = {"avx512": 512, "avx2": 256, "neon": 128, "scalar": 128}
+    known = {"amx": 512, "avx512": 512, "avx2": 256, "neon": 128, "scalar": 128}
     assert widths == {isa: known[isa] for isa in foveate.available_isas()}
     assert found.find("read_l1").isa == foveate.available_isas()[0]
 

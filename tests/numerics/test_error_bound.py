@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 import foveate
 from foveate import _core, reference
-from foveate.error_bound import bounds, worst_ratio
+from foveate.error_bound import worst_ratio
 from support.cases import COMBINES, DIMS, DTYPES, ELEMENTWISE, SCORES, SPARSE, Case, case_strategy
-from support.numerics import ACTIVATIONS, ISAS, everything, small, small_cases
+from support.numerics import ACTIVATIONS, ISAS, bounds_by_isa, everything, small, small_cases
 
 N_BLOCKS, BLOCK = 100, 50
 NUMBERS = range(N_BLOCKS)
@@ -25,12 +25,12 @@ SLOW_ORACLE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.fun
 def check(case, ratios):
     arrays, options = case.arrays(), case.options()
     expected = everything(**arrays, **options, module=reference)
-    bound = bounds(**arrays, **options)._asdict()
+    bound = bounds_by_isa(**arrays, **options)
     ratios.problems += 1
     for isa in ISAS:
         with foveate.use_isa(isa):
             actual = everything(**arrays, **options)
-        worst = {name: worst_ratio(actual[name], expected[name], bound[name]) for name in actual}
+        worst = {name: worst_ratio(actual[name], expected[name], bound[isa][name]) for name in actual}
         ratios.add(isa, case.dtype, worst)
         assert max(worst.values()) <= 1.0, f"{isa}: ratio to the bound {worst} of {case}"
 
@@ -87,11 +87,11 @@ def test_rising_logits(dtype, ratios):
         arrays["query"] = np.ones_like(arrays["query"])
         arrays["key"] = np.linspace(-300, 300, 1025).astype(arrays["key"].dtype)[None, :, None]
         expected = everything(**arrays, module=reference)
-        bound = bounds(**arrays)._asdict()
+        bound = bounds_by_isa(**arrays)
         for isa in ISAS:
             with foveate.use_isa(isa):
                 actual = everything(**arrays)
-            worst = {name: worst_ratio(actual[name], expected[name], bound[name]) for name in actual}
+            worst = {name: worst_ratio(actual[name], expected[name], bound[isa][name]) for name in actual}
             ratios.add(isa, dtype, worst)
             assert max(worst.values()) <= 1.0, (isa, q_len, worst)
 

@@ -21,7 +21,7 @@ RECIPROCAL = 9 / 8  # u, relative
 
 
 @pytest.mark.skipif(COMPILER is None, reason="needs a C compiler")
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", [isa for isa in ISAS if isa != "amx"])  # whose vectors are those of avx512
 def test_sample_of_the_sweep(isa):
     spec = importlib.util.spec_from_file_location("ulp_sweep", TOOL)
     tool = importlib.util.module_from_spec(spec)

@@ -13,7 +13,7 @@ import numpy as np
 
 import foveate
 from foveate import reference
-from foveate.error_bound import bounds, worst_ratio
+from foveate.error_bound import bounds, bounds_per_isa, worst_ratio
 from support.cases import DTYPES, Case, cases
 
 # all of this machine, or the one that FOVEATE_ISA forces
@@ -49,6 +49,12 @@ def everything(
     has_lse = options.get("activation", "softmax") in ("softmax", "softmax1")
     result = module.attention(query, key, value, **options, return_weights=True, return_lse=has_lse)
     return {name: array for name, array in result._asdict().items() if array is not None}
+
+
+def bounds_by_isa(query: Any, key: Any, value: Any, **options: Any) -> dict[str, dict[str, Any]]:
+    """The bounds as dicts for each of ISAS."""
+    found = bounds_per_isa(ISAS, query, key, value, **options)
+    return {isa: bound._asdict() for isa, bound in found.items()}
 
 
 def within_bounds(query: Any, key: Any, value: Any, **options: Any) -> dict[str, np.ndarray]:

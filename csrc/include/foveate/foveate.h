@@ -269,7 +269,7 @@ FOV_API int fov_isa_available(int index); /* 1: this machine can run it */
 FOV_API fov_status fov_set_isa(const char *name); /* NULL or "auto": the best one, or FOVEATE_ISA */
 FOV_API fov_status fov_get_isa(const char **name); /* the one in use; errors of FOVEATE_ISA appear here */
 FOV_API const char *fov_cpu_features(void); /* what was detected, space-separated */
-FOV_API const char *fov_amx_state(void); /* "absent", "no permission asked", ... */
+FOV_API const char *fov_amx_state(void); /* "absent", "present, not asked for yet", "in use", ... */
 
 /* Threads. The default is the smallest of FOVEATE_NUM_THREADS (or OMP_NUM_THREADS), CPU affinity and cgroup quota. */
 FOV_API int fov_get_num_threads(void); /* the default for calls that name no number */

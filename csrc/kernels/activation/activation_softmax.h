@@ -21,7 +21,17 @@ static void FOV_NAME(activation_softmax_init)(fov_block *b)
     }
 }
 
-FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
+/* rounded: to bf16, for products of such numbers; the sum is that of the rounded weights, so that a row's weights add up to 1. */
+FOV_INLINE vr FOV_NAME(softmax_exp2)(vr y, const int rounded)
+{
+#if FOV_REAL_BITS == 32 && defined(VF32_TOP_HALF)
+    if (rounded) return FOV_NAME(exp2_bf16)(y);
+#endif
+    (void)rounded;
+    return FOV_NAME(exp2)(y);
+}
+
+FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors, const int rounded)
 {
     const int n_lanes = n_vectors * VR_LANES, n_steps = b->n_steps;
     const vr c = FOV_NAME(softmax_factor)(b), none = vr_set1(-(real)INFINITY);
@@ -55,7 +65,7 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) {
             real *p = tile + k * n_lanes + j * VR_LANES;
-            vr w = FOV_NAME(exp2)(vr_mul(vr_sub(vr_load(p), base[j]), c));
+            vr w = FOV_NAME(softmax_exp2)(vr_mul(vr_sub(vr_load(p), base[j]), c), rounded);
             sum[j] = vr_add(sum[j], w);
             vr_store(p, w);
         }
@@ -64,14 +74,24 @@ FOV_INLINE int FOV_NAME(softmax_tile)(fov_block *b, const int n_vectors)
     return rescale;
 }
 
-static int FOV_NAME(activation_softmax_tile)(fov_block *b)
+FOV_INLINE int FOV_NAME(softmax_tile_of)(fov_block *b, const int rounded)
 {
     switch (b->n_lanes / VR_LANES) {
-    case 1: return FOV_NAME(softmax_tile)(b, 1);
-    case 2: return FOV_NAME(softmax_tile)(b, 2);
-    default: return FOV_NAME(softmax_tile)(b, 3);
+    case 1: return FOV_NAME(softmax_tile)(b, 1, rounded);
+    case 2: return FOV_NAME(softmax_tile)(b, 2, rounded);
+    default: return FOV_NAME(softmax_tile)(b, 3, rounded);
     }
 }
+
+static int FOV_NAME(activation_softmax_tile)(fov_block *b) { return FOV_NAME(softmax_tile_of)(b, 0); }
+#if FOV_REAL_BITS == 32 && defined(VF32_TOP_HALF)
+static int FOV_NAME(activation_softmax_tile_rounded)(fov_block *b) { return FOV_NAME(softmax_tile_of)(b, 1); }
+#undef FOV_SOFTMAX_ROUNDED
+#define FOV_SOFTMAX_ROUNDED FOV_NAME(activation_softmax_tile_rounded)
+#else
+#undef FOV_SOFTMAX_ROUNDED
+#define FOV_SOFTMAX_ROUNDED NULL
+#endif
 
 /* 1 / sum, an empty row 0. With a sink s the whole is 2^(m c - top) sum + 2^(s log2(e) - top), top the larger exponent. */
 static void FOV_NAME(activation_softmax_finish)(fov_block *b, const double *sinks)
@@ -142,7 +162,8 @@ static void FOV_NAME(activation_softmax_lse)(const fov_block *b, const double *s
 /* softmax1 is softmax with a sink of 0 in every row (Miller 2023). */
 #define FOV_SOFTMAX_FUNCTIONS                                                                                                    \
     .has_lse = 1, .init = FOV_NAME(activation_softmax_init), .tile = FOV_NAME(activation_softmax_tile),                          \
-    .finish = FOV_NAME(activation_softmax_finish), .weights = FOV_NAME(activation_softmax_weights),                              \
-    .merge = FOV_NAME(activation_softmax_merge), .lse = FOV_NAME(activation_softmax_lse)
+    .tile_rounded = FOV_SOFTMAX_ROUNDED, .finish = FOV_NAME(activation_softmax_finish),                                          \
+    .weights = FOV_NAME(activation_softmax_weights), .merge = FOV_NAME(activation_softmax_merge),                                \
+    .lse = FOV_NAME(activation_softmax_lse)
 #define FOV_ACTIVATION_ENTRY_softmax {.takes_sinks = 1, FOV_SOFTMAX_FUNCTIONS}
 #define FOV_ACTIVATION_ENTRY_softmax1 {.extra_logit = 1, FOV_SOFTMAX_FUNCTIONS}

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import foveate
 from foveate import reference
-from foveate.error_bound import Bounds, bounds, worst_ratio
+from foveate.error_bound import Bounds, bounds_per_isa, worst_ratio
 
 from .console import add_row, console, json_option, print_json, progress, table
 from .selftest_cases import Case, cases, dtypes
@@ -95,11 +95,11 @@ def run(isas: list[str], n_cases: int) -> dict[str, Tally]:
             q, k, v = case.query, case.key, case.value
             options: dict[str, Any] = case.options | {"return_lse": want_lse, "return_weights": True}
             expected = reference.attention(q, k, v, **options)
-            bound = bounds(q, k, v, **case.options)
+            bound = bounds_per_isa(tallies, q, k, v, **case.options)
             for isa, tally in tallies.items():
                 with foveate.use_isa(isa):
                     result = foveate.attention(q, k, v, **options)
-                tally.add(case, result, expected, bound)
+                tally.add(case, result, expected, bound[isa])
     return tallies
 
 

@@ -1,0 +1,176 @@
+/* Tile registers: eight of 16 rows of 64 bytes, and the product of pairs of bf16 numbers. Intel SDM volume 1, chapter 18; volume 2,
+ * TDPBF16PS.
+ *
+ *   tile_configure() tile_release()     per thread; nothing else works in between release and configure
+ *   tile_zero(t) tile_load(t, p, step) tile_store(t, p, step)   16 rows of 64 bytes, `step` bytes apart, of any alignment
+ *   tile_product(c, a, b)  c[m][n] += sum_k a[m][2k] b[k][2n] + a[m][2k+1] b[k][2n+1]: a and b hold bf16, c holds f32
+ *
+ * t, a, b, c are literals. In assembly, not intrinsics: gcc 12's _tile_loadconfig declares 8 of its 64 bytes as input, and none of them
+ * tells that it reads memory. With FOVEATE_EMULATE_AMX, for tests on machines without AMX, plain C does what the SDM says.
+ *
+ * Below: vectors of 16 pairs, an even and an odd number of bf16 in each dword, the first in the low half. */
+#ifndef FOV_TILE_AMX_H
+#define FOV_TILE_AMX_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "simd/vec.h"
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512VL__)
+#error "compile with the flags of the amx row of cmake/FoveateIsa.cmake"
+#endif
+
+enum { TILE_ROWS = 16, TILE_ROW_BYTES = 64, TILE_BYTES = 1024 };
+
+typedef struct tile_config {
+    uint8_t palette, start_row, reserved[14];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} tile_config;
+_Static_assert(sizeof(tile_config) == 64, "the layout of ldtilecfg");
+
+#ifdef FOVEATE_EMULATE_AMX
+
+static _Thread_local struct {
+    int is_configured;
+    uint32_t rows[8][TILE_ROWS][TILE_ROW_BYTES / 4];
+} emulated;
+
+static inline void tile_must_be_configured(void)
+{
+    if (!emulated.is_configured) __builtin_trap(); /* #UD */
+}
+
+static inline void tile_configure(void)
+{
+    memset(&emulated, 0, sizeof emulated);
+    emulated.is_configured = 1;
+}
+
+static inline void tile_release(void) { emulated.is_configured = 0; }
+
+static inline void tile_zero(int t)
+{
+    tile_must_be_configured();
+    memset(emulated.rows[t], 0, TILE_BYTES);
+}
+
+static inline void tile_load(int t, const void *p, int64_t step)
+{
+    tile_must_be_configured();
+    for (int i = 0; i < TILE_ROWS; i++) memcpy(emulated.rows[t][i], (const char *)p + i * step, TILE_ROW_BYTES);
+}
+
+static inline void tile_store(int t, void *p, int64_t step)
+{
+    tile_must_be_configured();
+    for (int i = 0; i < TILE_ROWS; i++) memcpy((char *)p + i * step, emulated.rows[t][i], TILE_ROW_BYTES);
+}
+
+/* Subnormal numbers count as zero, as inputs (DAZ) and as results (FTZ), whatever MXCSR says. */
+FOV_INLINE float tile_flushed(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    bits &= bits & 0x7f800000u ? ~0u : 0x80000000u;
+    memcpy(&x, &bits, 4);
+    return x;
+}
+
+FOV_INLINE float tile_half(uint32_t pair, int odd)
+{
+    uint32_t bits = odd ? pair & 0xffff0000u : pair << 16;
+    float x;
+    memcpy(&x, &bits, 4);
+    return tile_flushed(x);
+}
+
+/* Even and odd products in chains of 16 fused multiply-adds each, their sum, then the sum with c: each rounds to nearest even. */
+static inline void tile_product(int c, int a, int b)
+{
+    float halves[2][TILE_ROWS][16];
+    tile_must_be_configured();
+    for (int k = 0; k < TILE_ROWS; k++)
+        for (int n = 0; n < 16; n++)
+            for (int odd = 0; odd < 2; odd++) halves[odd][k][n] = tile_half(emulated.rows[b][k][n], odd);
+    for (int m = 0; m < TILE_ROWS; m++) {
+        float chain[2][16] = {{0}};
+        for (int k = 0; k < 16; k++)
+            for (int odd = 0; odd < 2; odd++) {
+                const float x = tile_half(emulated.rows[a][m][k], odd);
+                for (int n = 0; n < 16; n++) chain[odd][n] = tile_flushed(__builtin_fmaf(x, halves[odd][k][n], chain[odd][n]));
+            }
+        for (int n = 0; n < 16; n++) {
+            float old;
+            memcpy(&old, &emulated.rows[c][m][n], 4);
+            old = tile_flushed(tile_flushed(old) + tile_flushed(chain[0][n] + chain[1][n]));
+            memcpy(&emulated.rows[c][m][n], &old, 4);
+        }
+    }
+}
+
+#else
+
+static inline void tile_configure(void)
+{
+    tile_config config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = TILE_ROW_BYTES;
+        config.rows[i] = TILE_ROWS;
+    }
+    __asm__ volatile("ldtilecfg %0" : : "m"(config));
+}
+static inline void tile_release(void) { __asm__ volatile("tilerelease" : : : "memory"); }
+
+#define tile_zero(t) __asm__ volatile("tilezero %%tmm" #t : :)
+#define tile_load(t, p, step)                                                                                                    \
+    __asm__ volatile("tileloadd (%0,%1,1), %%tmm" #t : : "r"((const void *)(p)), "r"((int64_t)(step)) : "memory")
+#define tile_store(t, p, step)                                                                                                   \
+    __asm__ volatile("tilestored %%tmm" #t ", (%0,%1,1)" : : "r"((void *)(p)), "r"((int64_t)(step)) : "memory")
+#define tile_product(c, a, b) __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #c : :)
+
+#endif
+
+typedef __m512i pairs;
+
+FOV_INLINE pairs pairs_zero(void) { return _mm512_setzero_si512(); }
+FOV_INLINE void pairs_store(void *p, pairs x) { _mm512_storeu_si512(p, x); }
+
+/* The first n numbers of two rows of bf16; NULL reads as zeros. Memory behind row + n is never touched. */
+FOV_INLINE pairs pairs_load(const void *even, const void *odd, int64_t n)
+{
+    const __mmask16 m = n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
+    __m512i low = even ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, even)) : _mm512_setzero_si512();
+    __m512i high = odd ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, odd)) : _mm512_setzero_si512();
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/* NaN and infinities become zeros; *finite stays 1 where there were none. */
+FOV_INLINE pairs pairs_only_finite(pairs x, int *finite)
+{
+    const __m512i exponent = _mm512_set1_epi16(0x7f80);
+    __mmask32 keep = _mm512_cmpneq_epi16_mask(_mm512_and_si512(x, exponent), exponent);
+    *finite &= keep == 0xffffffffu;
+    return _mm512_maskz_mov_epi16(keep, x);
+}
+
+/* Of numbers that are bf16 already; others lose what is too much. */
+FOV_INLINE pairs pairs_of(vf32 even, vf32 odd)
+{
+    const __m512i high = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_ternarylogic_epi32(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd), high, 0xf8);
+}
+
+/* To nearest, ties to even, as a float whose low half is 0; NaN stays NaN. */
+FOV_INLINE vf32 pairs_rounded(vf32 x)
+{
+    __m512i u = _mm512_castps_si512(x), odd = _mm512_and_si512(_mm512_srli_epi32(u, 16), _mm512_set1_epi32(1));
+    __m512i up = _mm512_add_epi32(u, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff)));
+    up = _mm512_and_si512(up, _mm512_set1_epi32((int)0xffff0000u));
+    return _mm512_mask_mov_ps(_mm512_castsi512_ps(up), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
+}
+
+/* As bits for the shuffles of the vector contract. */
+FOV_INLINE vf32 pairs_as_reals(pairs x) { return _mm512_castsi512_ps(x); }
+
+#endif

@@ -1,0 +1,156 @@
+"""bfloat16 through tile registers (ISA amx): when, how far off, and what stays as it was.
+
+Runs where the machine has them, and on any with AVX-512 in a build with FOVEATE_EMULATE_AMX (nox -s amx).
+"""
+
+from typing import ClassVar
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+import foveate
+from foveate import error_bound_tiles, reference
+from foveate.error_bound import bounds, worst_ratio
+from support.cases import DTYPES
+from support.numerics import assert_same_bits, everything, within_bounds
+
+HERE = "amx" in foveate.available_isas()
+pytestmark = pytest.mark.skipif(not HERE, reason="no tile registers, no emulation")
+
+BF16 = ml_dtypes.bfloat16
+
+
+@pytest.fixture(autouse=True)
+def _on_amx():
+    with foveate.use_isa("amx"):
+        yield
+
+
+def problem(q_len=33, kv_len=70, head_dim=64, value_dim=48, heads=(4, 2), dtype="bf16", seed=0):
+    rng = np.random.default_rng([seed, q_len, kv_len, head_dim, value_dim])
+    sizes = (heads[0], q_len, head_dim), (heads[1], kv_len, head_dim), (heads[1], kv_len, value_dim)
+    return tuple(rng.standard_normal(size).astype(DTYPES[dtype]) for size in sizes)
+
+
+def both(*arrays, **options):
+    found = []
+    for isa in ("amx", "avx512"):
+        with foveate.use_isa(isa):
+            found.append(everything(*arrays, **options))
+    return found
+
+
+@pytest.mark.parametrize("kv_len", [16, 17, 31, 33, 64, 65, 127, 128, 129, 257])
+@pytest.mark.parametrize(("head_dim", "value_dim"), [(16, 16), (31, 17), (64, 64), (80, 33), (257, 1)])
+def test_lengths_and_dims(kv_len, head_dim, value_dim):
+    q_len = 5 if kv_len % 2 else 33
+    arrays = problem(q_len, kv_len, head_dim, value_dim)
+    within_bounds(*arrays)
+    within_bounds(*arrays, causal="bottom_right", activation="sigmoid")
+    within_bounds(*arrays, window=(kv_len // 3, 5), q_offset=kv_len - q_len, activation="tanh")
+
+
+@pytest.mark.parametrize("rows", [16, 48, 200])
+def test_a_view_has_the_bits_of_a_copy(rows):
+    """Rows apart, columns apart, reversed, at odd addresses: copied where no tile can be loaded from them."""
+    q, k, v = problem(rows, 150)
+    expected = everything(q, k, v)
+    wide = [np.zeros((*a.shape[:-1], a.shape[-1] + 5), BF16) for a in (q, k, v)]
+    apart = [np.zeros((*a.shape[:-1], 2 * a.shape[-1]), BF16) for a in (q, k, v)]
+    odd = [np.zeros(a.nbytes + 1, np.uint8)[1:].view(BF16).reshape(a.shape) for a in (q, k, v)]
+    views = [
+        [w[..., 2:-3] for w in wide],
+        [a[..., ::2] for a in apart],
+        [np.zeros_like(a)[..., ::-1, :] for a in (q, k, v)],
+        odd,
+        [np.zeros(a.shape[::-1], BF16).transpose() for a in (q, k, v)],
+    ]
+    for arrays in views:
+        for view, array in zip(arrays, (q, k, v), strict=True):
+            view[...] = array
+        assert_same_bits(everything(*arrays), expected)
+
+
+def test_weights_are_rounded_and_add_up_to_one():
+    q, k, v = problem()
+    rounded, exact = both(q, k, v)
+    assert not np.array_equal(rounded["output"], exact["output"])
+    ones = foveate.attention(q, k, np.ones_like(v))
+    assert np.array_equal(ones, np.ones_like(ones))
+    sevens = foveate.attention(q, k, np.full_like(v, 7.0), causal="bottom_right")
+    assert np.array_equal(sevens, np.full_like(sevens, 7.0))
+
+
+def test_only_this_bound_knows_the_rounding():
+    """Results of amx leave the bounds of avx512, which know nothing of rounded weights."""
+    arrays = problem(kv_len=16)
+    result = within_bounds(*arrays)
+    exact = reference.attention(*arrays, return_lse=True)
+    with foveate.use_isa("avx512"):
+        others = bounds(*arrays)
+    assert worst_ratio(result["lse"], exact.lse, others.lse) > 10
+    error = np.max(np.abs(result["lse"] - exact.lse))
+    assert 1e-5 < error < error_bound_tiles.U_S
+
+
+class Test_same_bits_as_avx512:
+    CASES: ClassVar = {
+        "f32": ({"dtype": "f32"}, {}),
+        "f64": ({"dtype": "f64"}, {}),
+        "f16": ({"dtype": "f16"}, {}),
+        "few rows": ({"q_len": 2, "heads": (4, 2)}, {}),
+        "few keys": ({"kv_len": 15}, {}),
+        "few columns": ({"head_dim": 15, "value_dim": 15}, {}),
+        "sparse of another score": ({}, {"score": "cosine", "activation": "sparsemax"}),
+    }
+
+    @pytest.mark.parametrize("name", CASES)
+    def test(self, name):
+        sizes, options = self.CASES[name]
+        amx, avx512 = both(*problem(**sizes), **options)
+        assert_same_bits(amx, avx512)
+
+
+def test_modes_take_what_they_can():
+    """A dot score alone, a weighted sum alone: each within its bounds."""
+    arrays = problem()
+    for score in ("dot", "cosine", "additive"):
+        for activation in ("softmax", "softmax1", "sigmoid", "relu2", "sparsemax"):
+            for combine in ("weighted_sum", "product"):
+                small = [array[..., :2, :20, :] for array in arrays] if combine == "product" else arrays
+                within_bounds(*small, score=score, activation=activation, combine=combine, scale=0.1)
+
+
+def test_subnormal_numbers_count_as_zero():
+    q, k, v = problem(head_dim=16, value_dim=16)
+    q[:, :, 0], k[:, :, 0] = 2.0**-127, 2.0**120
+    k[:, :, 1] = 2.0**-128
+    v[:, ::3] = 2.0**-130
+    without = [array.copy() for array in (q, k, v)]
+    for array in without:
+        array[np.abs(array.astype(np.float64)) < 2.0**-126] = 0.0
+    assert_same_bits(everything(q, k, v, scale=1.0), everything(*without, scale=1.0))
+    within_bounds(q, k, v, scale=1.0)
+    q[:, :, 0] = 2.0**-122  # the smallest of them 16 times: nothing is lost
+    within_bounds(q, k, v, scale=1.0)
+
+
+def test_sums_beyond_the_range_are_taken_again():
+    q, k, v = problem()
+    for size in (3e38, 1e38):  # 70 weights of up to 2^8 times that overflow before they are divided
+        v[...] = np.where(np.arange(v.shape[-1]) % 2, size, -size)
+        result = foveate.attention(q, k, v).astype(np.float64)
+        exact = reference.attention(q, k, v)
+        assert worst_ratio(result, exact, bounds(q, k, v).output) <= 1.0
+        assert np.all(np.isfinite(result))
+
+
+def test_batch_and_threads():
+    q, k, v = problem(130, 300, heads=(4, 4))
+    expected = everything(q, k, v, num_threads=1)
+    for threads in (2, 3):
+        assert_same_bits(everything(q, k, v, num_threads=threads), expected)
+    for head in range(4):
+        alone = everything(q[head : head + 1], k[head : head + 1], v[head : head + 1])
+        assert_same_bits(alone, {name: array[head : head + 1] for name, array in expected.items()})
