@@ -15,6 +15,7 @@
 #define FOV_SCORE_KEYS 4 /* 4 keys x 3 vectors of queries: 12 accumulators + 3 loads + 1 broadcast fill the 16 registers */
 #define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
+#define FOV_EIGHT_ROWS_VECTORS 0 /* 8 x 2 sums would not fit */
 
 typedef __m256 vf32;
 typedef __m256d vf64;

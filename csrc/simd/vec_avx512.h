@@ -15,6 +15,7 @@
 #define FOV_SCORE_KEYS 8 /* 8 keys x 3 vectors of queries: 24 accumulators + 3 loads + 1 broadcast of 32 registers */
 #define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
+#define FOV_EIGHT_ROWS_VECTORS 2 /* eight rows: 8 x 2 */
 
 typedef __m512 vf32;
 typedef __m512d vf64;

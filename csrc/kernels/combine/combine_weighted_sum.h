@@ -138,24 +138,26 @@ static void FOV_NAME(combine_weighted_sum_lanes_merge)(fov_block *into, fov_bloc
 
 /* rows: vectors run along value_dim. Blocks of 16 keys keep the V rows in L1 while all rows of the group pass over them. */
 #define FOV_ROWS_BLOCK 16
-#define FOV_NEAR_VALUES 8      /* rows of reals ahead, into L1; score_dot.h says why twice */
+#define FOV_NEAR_VALUES 8      /* rows of reals ahead, into L1; score_dot_rows.h says why twice */
 #define FOV_FAR_VALUES 64      /* into L2 */
 
-FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored *values, int key0, int key1, int row0,
-                                           int64_t column, const int n_rows, const int n_vectors, int64_t tail, const int dtype)
+/* `step` and `lane`: where the weights of row `row0` and key `key0` stand in the tile. */
+FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored *values, int key0, int key1, const real *step,
+                                           int lane, int row0, int64_t column, const int n_rows, const int n_vectors,
+                                           int64_t tail, const int dtype)
 {
-    const int kl = b->key_lanes, item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
-    const real *weights = (const real *)b->tile + row0 * kl;
-    real *out = (real *)b->accumulators + row0 * b->value_dim + column;
-    vr sum[4][4];
-#pragma GCC unroll 4
+    const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
+    const int64_t kl = b->key_lanes, next_step = b->n_lanes - kl, row_bytes = values->row_bytes, value_dim = b->value_dim;
+    real *out = (real *)b->accumulators + row0 * value_dim + column;
+    const real *weight = step + row0 * kl + lane;
+    const char *row = values->rows + key0 * row_bytes + column * item;
+    vr sum[8][4];
+#pragma GCC unroll 8
     for (int r = 0; r < n_rows; r++)
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
-            sum[r][j] = tail ? vr_load_n(out + r * b->value_dim, tail) : vr_load(out + r * b->value_dim + j * VR_LANES);
-    const real *step = weights + (int64_t)(key0 / kl) * b->n_lanes; /* a division per key would cost as much as 8 FMAs */
-    for (int k = key0, lane = key0 % kl; k < key1; k++, lane++) {
-        const char *row = values->rows + k * values->row_bytes + column * item;
+            sum[r][j] = tail ? vr_load_n(out + r * value_dim, tail) : vr_load(out + r * value_dim + j * VR_LANES);
+    for (int k = key0; k < key1; k++, row += row_bytes) {
         const float scale = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(values, k) : 1;
         vr x[4];
 #pragma GCC unroll 4
@@ -165,45 +167,57 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored 
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++)
                 if (VR_LANES * item >= 64 || j * VR_LANES * item % 64 == 0) {
-                    vec_prefetch(row + FOV_NEAR_VALUES * rows_per * values->row_bytes + j * VR_LANES * item);
-                    vec_prefetch_l2(row + FOV_FAR_VALUES * rows_per * values->row_bytes + j * VR_LANES * item);
+                    vec_prefetch(row + FOV_NEAR_VALUES * rows_per * row_bytes + j * VR_LANES * item);
+                    vec_prefetch_l2(row + FOV_FAR_VALUES * rows_per * row_bytes + j * VR_LANES * item);
                 }
-        if (lane == kl) lane = 0, step += b->n_lanes;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int r = 0; r < n_rows; r++) {
-            vr w = vr_set1(step[r * kl + lane]);
+            vr w = vr_set1(weight[r * kl]);
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++) sum[r][j] = vr_fma(x[j], w, sum[r][j]);
         }
+        weight++;
+        if (++lane == kl) lane = 0, weight += next_step;
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int r = 0; r < n_rows; r++)
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++) {
-            if (tail) vr_store_n(out + r * b->value_dim, sum[r][j], tail);
-            else vr_store(out + r * b->value_dim + j * VR_LANES, sum[r][j]);
+            if (tail) vr_store_n(out + r * value_dim, sum[r][j], tail);
+            else vr_store(out + r * value_dim + j * VR_LANES, sum[r][j]);
         }
 }
 
-FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, const fov_stored *values, int key0, int key1, int row0,
-                                                const int n_rows, const int dtype)
+FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, const fov_stored *values, int key0, int key1,
+                                                const real *step, int lane, int row0, const int n_rows, const int dtype)
 {
     int64_t c = 0;
-    const int wide = FOV_ROWS_VECTORS; /* 4 x 4 or, with 16 registers, 4 x 2 accumulators */
+    const int wide = n_rows > 4 ? FOV_EIGHT_ROWS_VECTORS : FOV_ROWS_VECTORS;
     for (; c + wide * VR_LANES <= b->value_dim; c += wide * VR_LANES)
-        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, wide, 0, dtype);
-    for (; c + VR_LANES <= b->value_dim; c += VR_LANES)
-        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, 1, 0, dtype);
+        FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, wide, 0, dtype);
+    if (wide > 1)
+        for (; c + VR_LANES <= b->value_dim; c += VR_LANES)
+            FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, 1, 0, dtype);
     if (dtype == FOV_STORED_REAL && c < b->value_dim)
-        FOV_NAME(weighted_sum_few)(b, values, key0, key1, row0, c, n_rows, 1, b->value_dim - c, dtype);
+        FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, 1, b->value_dim - c, dtype);
 }
 
 FOV_INLINE void FOV_NAME(weighted_sum_of)(const fov_block *b, const fov_stored *values, const int dtype)
 {
+    const int kl = b->key_lanes, most = FOV_EIGHT_ROWS_VECTORS ? 8 : 4;
     for (int k = 0; k < b->n_keys; k += FOV_ROWS_BLOCK) {
-        int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys, r = 0;
-        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, r, 4, dtype);
-        for (; r < b->n_rows; r++) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, r, 1, dtype);
+        const int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys;
+        const int n_before = k / kl, lane = k - n_before * kl; /* a division per key would cost as much as 8 FMAs */
+        const real *step = (const real *)b->tile + (int64_t)n_before * b->n_lanes;
+        int r = 0;
+        if (most == 8)
+            for (; r + 8 <= b->n_rows; r += 8) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, most, dtype);
+        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 4, dtype);
+        switch (b->n_rows - r) {
+        case 3: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 3, dtype); break;
+        case 2: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 2, dtype); break;
+        case 1: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 1, dtype); break;
+        }
     }
 }
 
