@@ -19,6 +19,7 @@
 #include "kernels/score/score_additive.h"
 #include "kernels/score/score_cosine.h"
 #include "kernels/score/score_dot.h"
+#include "kernels/score/score_dot_rows.h"
 
 #define FOV_MOVE_(operation, name) operation##_as_##name
 #define FOV_MOVE__(operation, name) FOV_MOVE_(operation, name)

@@ -145,6 +145,34 @@ FOV_INLINE vf32 vf32_load_f8(const void *p)
     return _mm512_mul_ps(_mm512_cvtph_ps(half), _mm512_set1_ps(256));
 }
 
+#define FOV_QUADS /* a vector of f32 is four rows by four columns; set4, transpose_quads and sums_of_quads are there */
+FOV_INLINE vf32 vf32_set4(const float *p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
+/* Quad i of row r becomes quad r of row i. */
+FOV_INLINE void vf32_transpose_quads(vf32 *r)
+{
+    vf32 a = _mm512_shuffle_f32x4(r[0], r[1], 0x44), b = _mm512_shuffle_f32x4(r[2], r[3], 0x44);
+    vf32 c = _mm512_shuffle_f32x4(r[0], r[1], 0xee), d = _mm512_shuffle_f32x4(r[2], r[3], 0xee);
+    r[0] = _mm512_shuffle_f32x4(a, b, 0x88);
+    r[1] = _mm512_shuffle_f32x4(a, b, 0xdd);
+    r[2] = _mm512_shuffle_f32x4(c, d, 0x88);
+    r[3] = _mm512_shuffle_f32x4(c, d, 0xdd);
+}
+/* The sums of the quads of 4 keys x 8 rows: in out[0] those of keys 0 and 1 side by side for each row, in out[1] of keys 2 and 3. */
+FOV_INLINE void vf32_sums_of_quads(const vf32 (*v)[2], vf32 *out)
+{
+    __m512d u[2];
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+        vf32 s = _mm512_add_ps(_mm512_unpacklo_ps(v[0][h], v[1][h]), _mm512_unpackhi_ps(v[0][h], v[1][h]));
+        vf32 t = _mm512_add_ps(_mm512_unpacklo_ps(v[2][h], v[3][h]), _mm512_unpackhi_ps(v[2][h], v[3][h]));
+        __m512d a = _mm512_castps_pd(s), b = _mm512_castps_pd(t);
+        u[h] = _mm512_castps_pd(
+            _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(a, b)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, b))));
+    }
+    out[0] = _mm512_castpd_ps(_mm512_permutex2var_pd(u[0], _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), u[1]));
+    out[1] = _mm512_castpd_ps(_mm512_permutex2var_pd(u[0], _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), u[1]));
+}
+
 /* 30 shuffles and 15 additions: halves of pairs, quarters, then 128-bit blocks twice; lanes come out in order. */
 FOV_INLINE vf32 vf32_sums(const vf32 *v)
 {

@@ -57,8 +57,8 @@ void kernel_block_init(kernel_block *b, suite *suite, int by_rows)
         block->n_rows = random_below(random, 3) ? (int)(1 + random_below(random, block->n_lanes)) : block->n_lanes;
     }
     block->n_steps = (block->n_keys + block->key_lanes - 1) / block->key_lanes;
-    block->head_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128);
-    block->value_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128);
+    block->head_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128, 256, 272);
+    block->value_dim = PICK(random, 0, 1, 2, 3, 5, v - 1, v, v + 1, 2 * v - 1, 2 * v + 1, 4 * v + 3, 64, 65, 128, 256, 272);
     block->key_ld = block->head_dim + PICK(random, 0, 0, 1, 7);
     block->value_ld = block->value_dim + PICK(random, 0, 0, 1, 7);
     block->multiplier = 1;
