@@ -17,7 +17,7 @@ from support.numerics import ACTIVATIONS, ISAS, bounds_by_isa, everything, small
 
 N_BLOCKS, BLOCK = 100, 50
 NUMBERS = range(N_BLOCKS)
-#: few rows in chunks of 512 and of 1024 keys, many rows in chunks of 4096
+#: few rows in chunks of 512 and of 2048 keys, many rows in chunks of 4096
 SPLITS = [(1, 5000, 8), (2, 4097, 1), (1, 40000, 1), (9, 8193, 1), (31, 12289, 3)]
 SLOW_ORACLE = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture]
 
