@@ -25,6 +25,8 @@
  *   load_transposed(rows, at, v)   v[i]: element i of each of LANES rows of floats, from byte `at` of a row on (f32 only)
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
  *   load_int8 load_f8              LANES int8, float8 (e4m3fn) (f32 only)
+ *   set4 transpose_quads sums_of_quads   where FOV_QUADS is defined: vectors of four rows by four columns (f32 only)
+ *   load_f8_halves stage_f8 load_stage   where FOV_STAGES_F8 is: float8 by way of f16 in memory, 2^-8 times too small (f32 only)
  *
  * vec_prefetch(p), vec_prefetch_l2(p): reads the line of p into L1, or L2, if it can; never faults. vec_nonzero32(p): bit i tells whether byte i of 32 is not 0. vec_enter, vec_leave: the floating point environment of a task.
  * A file that includes this without any ISA flags gets vec_scalar.h, so every kernel header opens clean in an editor. */

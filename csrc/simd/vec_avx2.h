@@ -16,6 +16,7 @@
 #define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 #define FOV_EIGHT_ROWS_VECTORS 0 /* 8 x 2 sums would not fit */
+#define FOV_LINE_VECTORS 4
 
 typedef __m256 vf32;
 typedef __m256d vf64;

@@ -18,6 +18,7 @@
 #define FOV_ADDITIVE_KEYS 4 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 4 /* few rows, combine: 4 rows x so many vectors of value_dim */
 #define FOV_EIGHT_ROWS_VECTORS 0
+#define FOV_LINE_VECTORS 4
 
 typedef float32x4_t vf32;
 typedef float64x2_t vf64;

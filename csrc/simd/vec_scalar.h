@@ -19,6 +19,7 @@
 #define FOV_ADDITIVE_KEYS 2 /* keys that share the loads of the queries' codes */
 #define FOV_ROWS_VECTORS 2 /* few rows, combine: 4 rows x so many vectors of value_dim */
 #define FOV_EIGHT_ROWS_VECTORS 0
+#define FOV_LINE_VECTORS 1
 
 typedef float vf32 __attribute__((vector_size(16)));
 typedef double vf64 __attribute__((vector_size(16)));

@@ -53,8 +53,11 @@ static stored_rows stored_new(suite *suite, int dtype, int n_rows, int64_t n_col
     stored_rows rows = {.storage = guarded_new((size_t)((n_rows - 1) * row_bytes + n_columns * item), 1, end),
                         .scales = guarded_new((size_t)((n_rows - 1) * scale_bytes + 4), 1, end)};
     int scaled = has_scales(dtype) && random_below(random, 4);
+    static const float beyond[] = {0x1p-131F, -0x1p-113F, 0x1p121F, -INFINITY, NAN}; /* scales that cannot take a factor on */
+    const int wild = random_below(random, 3) == 0;
     for (int i = 0; i < n_rows; i++) {
         float scale = (float)random_uniform(random, -2, 2);
+        if (random_below(random, 8) == 0) scale = wild ? beyond[random_below(random, 5)] : 0;
         memcpy(rows.scales.data + i * scale_bytes, &scale, sizeof scale);
     }
     for (int i = 0; i < n_rows; i++)

@@ -142,9 +142,9 @@ static void FOV_NAME(combine_weighted_sum_lanes_merge)(fov_block *into, fov_bloc
 #define FOV_FAR_VALUES 64      /* into L2 */
 
 /* `step` and `lane`: where the weights of row `row0` and key `key0` stand in the tile. */
-FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored *values, int key0, int key1, const real *step,
-                                           int lane, int row0, int64_t column, const int n_rows, const int n_vectors,
-                                           int64_t tail, const int dtype)
+FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored *values, const float *scales, int key0, int key1,
+                                           const real *step, int lane, int row0, int64_t column, const int n_rows,
+                                           const int n_vectors, int64_t tail, const int dtype)
 {
     const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
     const int64_t kl = b->key_lanes, next_step = b->n_lanes - kl, row_bytes = values->row_bytes, value_dim = b->value_dim;
@@ -157,12 +157,16 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored 
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
             sum[r][j] = tail ? vr_load_n(out + r * value_dim, tail) : vr_load(out + r * value_dim + j * VR_LANES);
+    FOV_STAGE(stage, FOV_ROWS_BLOCK);
+    if (dtype == FOV_F8_FOLDED) /* all of them first: what was just stored comes late */
+        for (int k = 0; k < key1 - key0; k++) (void)FOV_STAGED(stage, k, row + k * row_bytes, n_vectors, dtype);
+#pragma GCC unroll 2
     for (int k = key0; k < key1; k++, row += row_bytes) {
-        const float scale = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(values, k) : 1;
+        const char *line = FOV_IN_STAGE(stage, k - key0, row, n_vectors, dtype);
         vr x[4];
 #pragma GCC unroll 4
         for (int j = 0; j < n_vectors; j++)
-            x[j] = tail ? vr_load_n((const real *)row, tail) : FOV_VR(load_stored)(row + j * VR_LANES * item, scale, dtype);
+            x[j] = tail ? vr_load_n((const real *)row, tail) : FOV_VR(load_staged)(line, j, scales[k - key0], n_vectors, dtype);
         if (!tail) /* V streams from memory as K does */
 #pragma GCC unroll 4
             for (int j = 0; j < n_vectors; j++)
@@ -188,18 +192,18 @@ FOV_INLINE void FOV_NAME(weighted_sum_few)(const fov_block *b, const fov_stored 
         }
 }
 
-FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, const fov_stored *values, int key0, int key1,
-                                                const real *step, int lane, int row0, const int n_rows, const int dtype)
+FOV_INLINE void FOV_NAME(weighted_sum_few_rows)(const fov_block *b, const fov_stored *values, const float *scales, int key0,
+                                                int key1, const real *step, int lane, int row0, const int n_rows, const int dtype)
 {
     int64_t c = 0;
-    const int wide = n_rows > 4 ? FOV_EIGHT_ROWS_VECTORS : FOV_ROWS_VECTORS;
+    const int wide = n_rows > 4 ? FOV_EIGHT_ROWS_VECTORS : n_rows > 2 ? FOV_ROWS_VECTORS : 4;
     for (; c + wide * VR_LANES <= b->value_dim; c += wide * VR_LANES)
-        FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, wide, 0, dtype);
+        FOV_NAME(weighted_sum_few)(b, values, scales, key0, key1, step, lane, row0, c, n_rows, wide, 0, dtype);
     if (wide > 1)
         for (; c + VR_LANES <= b->value_dim; c += VR_LANES)
-            FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, 1, 0, dtype);
+            FOV_NAME(weighted_sum_few)(b, values, scales, key0, key1, step, lane, row0, c, n_rows, 1, 0, dtype);
     if (dtype == FOV_STORED_REAL && c < b->value_dim)
-        FOV_NAME(weighted_sum_few)(b, values, key0, key1, step, lane, row0, c, n_rows, 1, b->value_dim - c, dtype);
+        FOV_NAME(weighted_sum_few)(b, values, scales, key0, key1, step, lane, row0, c, n_rows, 1, b->value_dim - c, dtype);
 }
 
 FOV_INLINE void FOV_NAME(weighted_sum_of)(const fov_block *b, const fov_stored *values, const int dtype)
@@ -209,14 +213,17 @@ FOV_INLINE void FOV_NAME(weighted_sum_of)(const fov_block *b, const fov_stored *
         const int end = k + FOV_ROWS_BLOCK < b->n_keys ? k + FOV_ROWS_BLOCK : b->n_keys;
         const int n_before = k / kl, lane = k - n_before * kl; /* a division per key would cost as much as 8 FMAs */
         const real *step = (const real *)b->tile + (int64_t)n_before * b->n_lanes;
+        float scales[FOV_ROWS_BLOCK];
+        for (int i = k; FOV_NAME(has_scales)(dtype) && i < end; i++) scales[i - k] = FOV_NAME(scale_of)(values, i, dtype);
         int r = 0;
         if (most == 8)
-            for (; r + 8 <= b->n_rows; r += 8) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, most, dtype);
-        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 4, dtype);
+            for (; r + 8 <= b->n_rows; r += 8)
+                FOV_NAME(weighted_sum_few_rows)(b, values, scales, k, end, step, lane, r, most, dtype);
+        for (; r + 4 <= b->n_rows; r += 4) FOV_NAME(weighted_sum_few_rows)(b, values, scales, k, end, step, lane, r, 4, dtype);
         switch (b->n_rows - r) {
-        case 3: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 3, dtype); break;
-        case 2: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 2, dtype); break;
-        case 1: FOV_NAME(weighted_sum_few_rows)(b, values, k, end, step, lane, r, 1, dtype); break;
+        case 3: FOV_NAME(weighted_sum_few_rows)(b, values, scales, k, end, step, lane, r, 3, dtype); break;
+        case 2: FOV_NAME(weighted_sum_few_rows)(b, values, scales, k, end, step, lane, r, 2, dtype); break;
+        case 1: FOV_NAME(weighted_sum_few_rows)(b, values, scales, k, end, step, lane, r, 1, dtype); break;
         }
     }
 }

@@ -8,36 +8,63 @@
 #define FOV_NEAR_KEYS 8
 #define FOV_FAR_KEYS 64
 
+/* n_vectors vectors of columns from `d` on of n_together keys, against all rows. */
+FOV_INLINE void FOV_NAME(score_dot_span)(const char *const *at, const float *scale, int64_t row_bytes, const real *query,
+                                         int64_t head_dim, int64_t d, vr *sum, const int n_rows, const int n_keys,
+                                         const int n_together, const int n_vectors, const int dtype)
+{
+    const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
+    const int span = n_vectors * VR_LANES * item; /* bytes */
+    const char *line[FOV_KEYS_TOGETHER];
+    FOV_STAGE(stage, FOV_KEYS_TOGETHER);
+#pragma GCC unroll 4
+    for (int k = 0; k < n_together; k++) {
+        line[k] = FOV_STAGED(stage, k, at[k] + d * item, n_vectors, dtype);
+#pragma GCC unroll 16
+        for (int i = 0; i < n_vectors; i++)
+            if (VR_LANES * item >= 64 || (span % 64 ? i == 0 && d * item % 64 == 0 : i * VR_LANES * item % 64 == 0)) {
+                vec_prefetch(at[k] + FOV_NEAR_KEYS * rows_per * row_bytes + d * item + i * VR_LANES * item);
+                vec_prefetch_l2(at[k] + FOV_FAR_KEYS * rows_per * row_bytes + d * item + i * VR_LANES * item);
+            }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n_vectors; i++)
+#pragma GCC unroll 4
+        for (int k = 0; k < n_together; k++) {
+            vr x = FOV_VR(load_staged)(line[k], i, scale[k], n_vectors, dtype);
+#pragma GCC unroll 16
+            for (int r = 0; r < n_rows; r++)
+                sum[r * n_keys + k] = vr_fma(x, vr_load(query + r * head_dim + d + i * VR_LANES), sum[r * n_keys + k]);
+        }
+}
+
 FOV_INLINE void FOV_NAME(score_dot_few)(const fov_stored *keys, int64_t key, const real *query, int64_t head_dim, real *logits,
                                         const int n_rows, const int n_keys, int n_there, const int dtype)
 {
-    const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
-    const int n_together = n_keys < FOV_KEYS_TOGETHER ? n_keys : FOV_KEYS_TOGETHER;
+    const int n_together = n_keys < FOV_KEYS_TOGETHER ? n_keys : FOV_KEYS_TOGETHER, line = FOV_NAME(line_vectors)(dtype);
     const int64_t whole = head_dim - head_dim % VR_LANES, row_bytes = keys->row_bytes;
     const char *rows = keys->rows + key * row_bytes;
-    float scale[VR_LANES];
     vr sum[VR_LANES];
 #pragma GCC unroll 16
     for (int i = 0; i < VR_LANES; i++) sum[i] = vr_zero();
-    if (FOV_NAME(has_scales)(dtype))
-        for (int k = 0; k < n_keys; k++) scale[k] = FOV_NAME(scale_of)(keys, key + (k < n_there ? k : n_there - 1));
 #pragma GCC unroll 4
-    for (int k0 = 0; k0 < n_keys; k0 += n_together)
-        for (int64_t d = 0; d < whole; d += VR_LANES) {
-            const int new_line = VR_LANES * item >= 64 || d * item % 64 == 0;
-#pragma GCC unroll 16
-            for (int k = k0; k < k0 + n_together; k++) {
-                const char *at = rows + (k < n_there ? k : n_there - 1) * row_bytes + d * item;
-                vr x = FOV_VR(load_stored)(at, FOV_NAME(has_scales)(dtype) ? scale[k] : 1, dtype);
-                if (new_line) {
-                    vec_prefetch(rows + (k + FOV_NEAR_KEYS * rows_per) * row_bytes + d * item);
-                    vec_prefetch_l2(rows + (k + FOV_FAR_KEYS * rows_per) * row_bytes + d * item);
-                }
-#pragma GCC unroll 16
-                for (int r = 0; r < n_rows; r++)
-                    sum[r * n_keys + k] = vr_fma(x, vr_load(query + r * head_dim + d), sum[r * n_keys + k]);
-            }
+    for (int k0 = 0; k0 < n_keys; k0 += n_together) {
+        const char *at[FOV_KEYS_TOGETHER];
+        float scale[FOV_KEYS_TOGETHER];
+#pragma GCC unroll 4
+        for (int k = 0; k < n_together; k++) {
+            const int there = k0 + k < n_there ? k0 + k : n_there - 1;
+            at[k] = rows + there * row_bytes;
+            scale[k] = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(keys, key + there, dtype) : 1;
         }
+        int64_t d = 0;
+        for (; d + line * VR_LANES <= whole; d += line * VR_LANES)
+            FOV_NAME(score_dot_span)(at, scale, row_bytes, query, head_dim, d, sum + k0, n_rows, n_keys, n_together, line, dtype);
+        if (line > 1)
+            for (; d < whole; d += VR_LANES)
+                FOV_NAME(score_dot_span)(at, scale, row_bytes, query, head_dim, d, sum + k0, n_rows, n_keys, n_together, 1,
+                                         dtype);
+    }
     if (dtype == FOV_STORED_REAL && whole < head_dim) {
 #pragma GCC unroll 16
         for (int k = 0; k < n_keys; k++) {
@@ -121,9 +148,24 @@ FOV_INLINE void FOV_NAME(score_dot_quad_keys)(const real *key, int64_t key_ld, c
     }
 }
 
+FOV_INLINE void FOV_NAME(score_dot_convert)(const char *row, int64_t d, int64_t row_bytes, float scale, real *reals,
+                                            const int n_vectors, const int dtype)
+{
+    const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item;
+    const char *at = row + d * item;
+    FOV_STAGE(stage, 1);
+    const char *from = FOV_STAGED(stage, 0, at, n_vectors, dtype);
+    if (n_vectors > 1 || d * item % 64 == 0) {
+        vec_prefetch(at + FOV_NEAR_KEYS * rows_per * row_bytes);
+        vec_prefetch_l2(at + FOV_FAR_KEYS * rows_per * row_bytes);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n_vectors; i++) vr_store(reals + d + i * VR_LANES, FOV_VR(load_staged)(from, i, scale, n_vectors, dtype));
+}
+
 FOV_INLINE void FOV_NAME(score_dot_quads)(const fov_block *b, const fov_stored *keys, const int dtype)
 {
-    const int item = FOV_NAME(stored_bytes)(dtype), rows_per = (int)sizeof(real) / item, n_keys = b->n_keys;
+    const int n_keys = b->n_keys, line = FOV_NAME(line_vectors)(dtype);
     const int64_t head_dim = b->head_dim, row_bytes = keys->row_bytes;
     real quads[8 * FOV_QUAD_DIM], rows[FOV_QUAD_KEYS * FOV_QUAD_LD], last[FOV_QUAD_KEYS * 8], *tile = b->tile;
     FOV_NAME(score_dot_quad_queries)(b->query, head_dim, quads);
@@ -138,14 +180,12 @@ FOV_INLINE void FOV_NAME(score_dot_quads)(const fov_block *b, const fov_stored *
         for (int k = 0; k < FOV_QUAD_KEYS; k++) {
             const int key = k0 + k < n_keys ? k0 + k : n_keys - 1; /* what the last step has too much is masked by the driver */
             const char *row = keys->rows + key * row_bytes;
-            const float scale = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(keys, key) : 1;
-            for (int64_t d = 0; d < head_dim; d += VR_LANES) {
-                if (VR_LANES * item >= 64 || d * item % 64 == 0) {
-                    vec_prefetch(row + FOV_NEAR_KEYS * rows_per * row_bytes + d * item);
-                    vec_prefetch_l2(row + FOV_FAR_KEYS * rows_per * row_bytes + d * item);
-                }
-                vr_store(rows + k * FOV_QUAD_LD + d, FOV_VR(load_stored)(row + d * item, scale, dtype));
-            }
+            const float scale = FOV_NAME(has_scales)(dtype) ? FOV_NAME(scale_of)(keys, key, dtype) : 1;
+            int64_t d = 0;
+            for (; d + line * VR_LANES <= head_dim; d += line * VR_LANES)
+                FOV_NAME(score_dot_convert)(row, d, row_bytes, scale, rows + k * FOV_QUAD_LD, line, dtype);
+            for (; d < head_dim; d += VR_LANES)
+                FOV_NAME(score_dot_convert)(row, d, row_bytes, scale, rows + k * FOV_QUAD_LD, 1, dtype);
         }
         FOV_NAME(score_dot_quad_keys)(rows, FOV_QUAD_LD, quads, head_dim, out, 0);
         if (!whole) memcpy(tile + k0 * 8, last, sizeof(real) * (size_t)((b->n_steps - k0 / 2) * VR_LANES));
