@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -125,7 +126,7 @@ const char *fov_cpu_feature_list(void)
 int fov_cpu_permits_amx(void)
 {
 #if defined(FOVEATE_EMULATE_AMX)
-    return 1;
+    return getenv("FOVEATE_EMULATED_AMX_REFUSED") == NULL;
 #elif defined(__x86_64__) && defined(__linux__)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
     return fov_cpu_has_amx() && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;

@@ -39,17 +39,22 @@ int fov_tiles_ready(const fov_isa *isa)
     return 0;
 }
 
+static const fov_isa *compiled(const char *name)
+{
+    for (int i = 0; i < N_ISAS; i++)
+        if (strcmp(isas[i]->name, name) == 0) return isas[i];
+    return NULL;
+}
+
 /* Who names an ISA gets it or an error: tile registers are asked for at once. */
 static const fov_isa *find(const char *name, fov_status *status)
 {
-    for (int i = 0; i < N_ISAS; i++)
-        if (strcmp(isas[i]->name, name) == 0) {
-            int can = runs(isas[i]) && (!isas[i]->tiles || fov_tiles_ready(isas[i]));
-            *status = can ? FOV_OK : FOV_ERROR_ISA_UNAVAILABLE;
-            return can ? isas[i] : NULL;
-        }
+    const fov_isa *isa = compiled(name);
     *status = FOV_ERROR_ISA_UNKNOWN;
-    return NULL;
+    if (!isa) return NULL;
+    int can = runs(isa) && (!isa->tiles || fov_tiles_ready(isa));
+    *status = can ? FOV_OK : FOV_ERROR_ISA_UNAVAILABLE;
+    return can ? isa : NULL;
 }
 
 /* FOVEATE_ISA where it is set, else the best. A wrong FOVEATE_ISA stays an error at every use: nobody should measure or test
@@ -99,16 +104,18 @@ fov_status fov_get_isa(const char **name)
 
 const char *fov_cpu_features(void) { return fov_cpu_feature_list(); }
 
+#ifdef FOVEATE_EMULATE_AMX
+#define FOV_TILES "emulated, "
+#else
+#define FOV_TILES
+#endif
+
 const char *fov_amx_state(void)
 {
-    static const char *const words[] = {[NOT_ASKED] = "present, not asked for yet",
-                                        [READY] = "in use",
-                                        [REFUSED] = "refused by the operating system",
-                                        [WRONG] = "its products are wrong"};
-#ifdef FOVEATE_EMULATE_AMX
-    return "emulated";
-#elif !defined(FOVEATE_HAVE_AMX)
-    return fov_cpu_has_amx() ? "present, not compiled in" : "absent";
-#endif
-    return fov_cpu_runs("amx") ? words[known_tiles()] : fov_cpu_has_amx() ? "present, without bf16" : "absent";
+    static const char *const words[] = {[NOT_ASKED] = FOV_TILES "present, not asked for yet",
+                                        [READY] = FOV_TILES "in use",
+                                        [REFUSED] = FOV_TILES "refused by the operating system",
+                                        [WRONG] = FOV_TILES "its products are wrong"};
+    if (compiled("amx") && fov_cpu_runs("amx")) return words[known_tiles()];
+    return fov_cpu_has_amx() ? "present, not used by this build" : "absent";
 }

@@ -13,6 +13,7 @@
 #define FOV_TILE_AMX_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "simd/vec.h"
@@ -32,7 +33,7 @@ _Static_assert(sizeof(tile_config) == 64, "the layout of ldtilecfg");
 #ifdef FOVEATE_EMULATE_AMX
 
 static _Thread_local struct {
-    int is_configured;
+    int is_configured, is_wrong; /* is_wrong: for the test of tile_check */
     uint32_t rows[8][TILE_ROWS][TILE_ROW_BYTES / 4];
 } emulated;
 
@@ -45,6 +46,7 @@ static inline void tile_configure(void)
 {
     memset(&emulated, 0, sizeof emulated);
     emulated.is_configured = 1;
+    emulated.is_wrong = getenv("FOVEATE_EMULATED_AMX_WRONG") != NULL;
 }
 
 static inline void tile_release(void) { emulated.is_configured = 0; }
@@ -104,6 +106,7 @@ static inline void tile_product(int c, int a, int b)
             float old;
             memcpy(&old, &emulated.rows[c][m][n], 4);
             old = tile_flushed(tile_flushed(old) + tile_flushed(chain[0][n] + chain[1][n]));
+            if (emulated.is_wrong) old += 1;
             memcpy(&emulated.rows[c][m][n], &old, 4);
         }
     }

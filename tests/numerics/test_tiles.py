@@ -13,7 +13,7 @@ import foveate
 from foveate import error_bound_tiles, reference
 from foveate.error_bound import bounds, worst_ratio
 from support.cases import DTYPES
-from support.numerics import assert_same_bits, everything, within_bounds
+from support.numerics import assert_same_bits, everything, run_python, within_bounds
 
 HERE = "amx" in foveate.available_isas()
 pytestmark = pytest.mark.skipif(not HERE, reason="no tile registers, no emulation")
@@ -154,3 +154,48 @@ def test_batch_and_threads():
     for head in range(4):
         alone = everything(q[head : head + 1], k[head : head + 1], v[head : head + 1])
         assert_same_bits(alone, {name: array[head : head + 1] for name, array in expected.items()})
+
+
+FALLS_BACK = """
+import sys, ml_dtypes, numpy as np, foveate
+x = np.random.default_rng(0).standard_normal((3, 40, 32)).astype(np.float32)
+y = x.astype(ml_dtypes.bfloat16)
+print(foveate.get_isa(), foveate.info()["amx"], foveate.available_isas()[0])
+foveate.attention(x, x, x)
+print(foveate.get_isa(), foveate.info()["amx"])
+first = foveate.attention(y, y, y)
+print(foveate.get_isa(), foveate.info()["amx"], foveate.available_isas()[0])
+with foveate.use_isa("avx512"):
+    print(np.array_equal(first.view(np.uint16), foveate.attention(y, y, y).view(np.uint16)))
+try:
+    foveate.use_isa("amx")
+except RuntimeError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("which", ["REFUSED", "WRONG"])
+def test_without_tiles_a_process_goes_on_with_avx512(which):
+    words = {"REFUSED": "refused by the operating system", "WRONG": "its products are wrong"}[which]
+    if not foveate.info()["amx"].startswith("emulated"):
+        pytest.skip("real registers cannot be taken away")
+    done = run_python("-c", FALLS_BACK, FOVEATE_ISA="", **{f"FOVEATE_EMULATED_AMX_{which}": "1"})
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [
+        "amx emulated, present, not asked for yet amx",
+        "amx emulated, present, not asked for yet",
+    ]
+    assert lines[2:4] == [f"avx512 emulated, {words} avx512", "True"]
+    assert "name must be an ISA that this machine can run ('avx512'" in lines[4]
+    forced = run_python("-c", FALLS_BACK, FOVEATE_ISA="amx", **{f"FOVEATE_EMULATED_AMX_{which}": "1"})
+    assert "FOVEATE_ISA must be an ISA that this machine can run ('avx512'" in forced.stderr
+
+
+def test_tile_registers_are_asked_for_by_the_first_call_that_needs_them():
+    done = run_python("-c", FALLS_BACK, FOVEATE_ISA="")
+    assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()[:3]
+    assert first.endswith("present, not asked for yet amx")
+    assert second.endswith("present, not asked for yet")
+    assert third.endswith("in use amx")
