@@ -34,6 +34,7 @@ REQUIRED = (
 )
 UNWANTED_SUFFIXES = (".c", ".pyx", ".pxi", ".o", "CMakeLists.txt")
 MAX_BYTES = 3_000_000  # about twice what it is: growth beyond that is news
+EMULATION = b"FOVEATE_EMULATED_AMX_REFUSED"  # csrc/dispatch/cpu.c
 
 
 def exported_symbols(library: Path) -> list[str]:
@@ -63,6 +64,8 @@ def problems(wheel: Path) -> list[str]:
         if libraries != [EXTENSION, LIBRARY]:
             found.append(f"shared libraries are {libraries}, expected {EXTENSION} and {LIBRARY}")
         for name in libraries:
+            if EMULATION in archive.read(name):
+                found.append(f"{name} emulates AMX: FOVEATE_EMULATE_AMX is for tests")
             symbols = exported_symbols(Path(archive.extract(name, folder)))
             found += [
                 f"{name} exports {symbol}; only fov_* and the extension's PyInit_* are public"

@@ -21,7 +21,7 @@ enum {
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
 /* Less than about 40 us does not pay for a second thread: at 50 multiply-adds (100 GFLOP/s) or 25 bytes of K and V a nanosecond. */
-static const double SERIAL_NS = 40000, MACS_PER_NS = 50, BYTES_PER_NS = 25;
+static const double SERIAL_NS = 40000, MACS_PER_NS = 50, TILED_MACS_PER_NS = 250 /* prototype */, BYTES_PER_NS = 25;
 
 static size_t aligned(int64_t bytes) { return ((size_t)bytes + 63) & ~(size_t)63; }
 
@@ -175,7 +175,8 @@ static void cut(const fov_attention_args *a, fov_plan *p)
 static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
     double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
-    double work_ns = keys * ((double)p->slice_rows * (width + 16) / MACS_PER_NS + width * p->kernels->real_bytes / BYTES_PER_NS);
+    double macs_per_ns = p->tile_scores && p->tile_sums ? TILED_MACS_PER_NS : MACS_PER_NS;
+    double work_ns = keys * ((double)p->slice_rows * (width + 16) / macs_per_ns + width * p->kernels->real_bytes / BYTES_PER_NS);
     p->is_serial = work_ns < SERIAL_NS;
     p->n_threads = p->is_serial ? 1 : a->parallel_for && a->n_threads > 0 ? a->n_threads : fov_resolve_threads(a->n_threads);
     for (;;) {

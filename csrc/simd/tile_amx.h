@@ -139,24 +139,6 @@ typedef __m512i pairs;
 FOV_INLINE pairs pairs_zero(void) { return _mm512_setzero_si512(); }
 FOV_INLINE void pairs_store(void *p, pairs x) { _mm512_storeu_si512(p, x); }
 
-/* The first n numbers of two rows of bf16; NULL reads as zeros. Memory behind row + n is never touched. */
-FOV_INLINE pairs pairs_load(const void *even, const void *odd, int64_t n)
-{
-    const __mmask16 m = n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1);
-    __m512i low = even ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, even)) : _mm512_setzero_si512();
-    __m512i high = odd ? _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, odd)) : _mm512_setzero_si512();
-    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
-/* NaN and infinities become zeros; *finite stays 1 where there were none. */
-FOV_INLINE pairs pairs_only_finite(pairs x, int *finite)
-{
-    const __m512i exponent = _mm512_set1_epi16(0x7f80);
-    __mmask32 keep = _mm512_cmpneq_epi16_mask(_mm512_and_si512(x, exponent), exponent);
-    *finite &= keep == 0xffffffffu;
-    return _mm512_maskz_mov_epi16(keep, x);
-}
-
 /* Of numbers that are bf16 already; others lose what is too much. */
 FOV_INLINE pairs pairs_of(vf32 even, vf32 odd)
 {
@@ -173,7 +155,39 @@ FOV_INLINE vf32 pairs_rounded(vf32 x)
     return _mm512_mask_mov_ps(_mm512_castsi512_ps(up), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
-/* As bits for the shuffles of the vector contract. */
-FOV_INLINE vf32 pairs_as_reals(pairs x) { return _mm512_castsi512_ps(x); }
+/* 32 rows of 8 numbers of bf16 -> 8 rows of 32; 0: one of them is NaN or infinite. Rows 8 apart meet in a register as they are loaded,
+ * which takes no shuffles: 24 of them are left for 256 numbers. */
+FOV_INLINE int halves_turn(const char *rows, int64_t row_bytes, char *to)
+{
+    const __m512i exponent = _mm512_set1_epi16(0x7f80);
+    __m512i r[8], t[8], largest = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (int k = 0; k < 8; k++) {
+        const char *row = rows + k * row_bytes;
+        __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)row));
+        x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(row + 8 * row_bytes)), 1);
+        x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(row + 16 * row_bytes)), 2);
+        r[k] = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(row + 24 * row_bytes)), 3);
+        largest = _mm512_max_epu16(largest, _mm512_and_si512(r[k], exponent));
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < 8; k += 2) { /* columns 0 to 3 and 4 to 7 of two rows */
+        t[k] = _mm512_unpacklo_epi16(r[k], r[k + 1]);
+        t[k + 1] = _mm512_unpackhi_epi16(r[k], r[k + 1]);
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < 8; k += 4) /* two columns of four rows: 0 1, 2 3, 4 5, 6 7 */
+#pragma GCC unroll 2
+        for (int i = 0; i < 2; i++) {
+            r[k + 2 * i] = _mm512_unpacklo_epi32(t[k + i], t[k + 2 + i]);
+            r[k + 2 * i + 1] = _mm512_unpackhi_epi32(t[k + i], t[k + 2 + i]);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        _mm512_storeu_si512(to + 2 * i * TILE_ROW_BYTES, _mm512_unpacklo_epi64(r[i], r[4 + i]));
+        _mm512_storeu_si512(to + (2 * i + 1) * TILE_ROW_BYTES, _mm512_unpackhi_epi64(r[i], r[4 + i]));
+    }
+    return _mm512_cmpeq_epi16_mask(largest, exponent) == 0;
+}
 
 #endif

@@ -116,6 +116,19 @@ static void test_case(const char *isa, int64_t number, int flush_end)
     problem_free(&call);
 }
 
+/* 1: large enough for tile registers, of their type. Few of the random cases are. */
+static int takes_tiles(int64_t number)
+{
+    random_state random = {(uint64_t)number};
+    problem call;
+    problem_init(&call, &random, number * SPREAD, 0, 1);
+    const fov_attention_args *args = &call.args;
+    int64_t rows = args->n_kv_heads ? args->q_len * (args->n_q_heads / args->n_kv_heads) : 0;
+    int takes = args->dtype == FOV_BF16 && rows > 8 && args->kv_len >= 16 && (args->head_dim >= 16 || args->value_dim >= 16);
+    problem_free(&call);
+    return takes;
+}
+
 /* Calls that pay for threads; the small ones have one whatever they ask for. */
 static void test_threads(const char *isa, int64_t mode)
 {
@@ -150,6 +163,11 @@ int main(int argc, char **argv)
         for (int64_t number = first; number < first + n_cases; number++) {
             test_case(isa, number, 1);
             test_case(isa, number, 0);
+        }
+        for (int64_t number = first + n_cases, left = strcmp(isa, "amx") == 0 ? n_cases / 2 : 0; left > 0; number++) {
+            if (!takes_tiles(number)) continue;
+            test_case(isa, number, (int)(left % 2));
+            left--;
         }
         for (int64_t i = 0; i < n_threads; i++) test_threads(isa, i * n_modes / n_threads);
         test_refusals(isa);

@@ -13,18 +13,33 @@ static void FOV_NAME(tile_pack_query)(const fov_block *b, void *query_tiles)
         }
 }
 
-/* 32 keys x 16 columns: pairs of keys in the lanes of columns, turned around. */
+/* Rows and columns that are there, others and what is not finite as zeros. */
+static int FOV_NAME(tile_copy_piece)(const char *rows, int64_t row_bytes, int64_t n_rows, int64_t n_columns,
+                                     uint16_t to[FOV_TILE_DEPTH][FOV_TILE_KEYS])
+{
+    int finite = 1;
+    memset(to, 0, TILE_BYTES);
+    for (int64_t k = 0; k < n_rows && k < FOV_TILE_DEPTH; k++) {
+        memcpy(to[k], rows + k * row_bytes, (size_t)(2 * (n_columns < FOV_TILE_KEYS ? n_columns : FOV_TILE_KEYS)));
+        for (int c = 0; c < FOV_TILE_KEYS; c++)
+            if ((to[k][c] & 0x7f80u) == 0x7f80u) finite = to[k][c] = 0;
+    }
+    return finite;
+}
+
+FOV_INLINE int FOV_NAME(tile_turn_piece)(const char *rows, int64_t row_bytes, char *tile)
+{
+    int finite = halves_turn(rows, row_bytes, tile);
+    return finite & halves_turn(rows + TILE_ROW_BYTES / 4, row_bytes, tile + TILE_BYTES / 2);
+}
+
+/* 32 keys x 16 columns, turned around. */
 FOV_INLINE int FOV_NAME(tile_pack_piece)(const char *rows, int64_t row_bytes, int64_t n_rows, int64_t n_columns, char *tile)
 {
-    vr r[VR_LANES];
-    int finite = 1;
-    for (int i = 0; i < VR_LANES; i++) {
-        const char *even = rows + 2 * i * row_bytes;
-        pairs x = pairs_load(2 * i < n_rows ? even : NULL, 2 * i + 1 < n_rows ? even + row_bytes : NULL, n_columns);
-        r[i] = pairs_as_reals(pairs_only_finite(x, &finite));
-    }
-    vr_transpose(r);
-    for (int i = 0; i < VR_LANES; i++) vr_store((real *)(tile + i * TILE_ROW_BYTES), r[i]);
+    uint16_t copy[FOV_TILE_DEPTH][FOV_TILE_KEYS];
+    if (n_rows >= FOV_TILE_DEPTH && n_columns >= FOV_TILE_KEYS && FOV_NAME(tile_turn_piece)(rows, row_bytes, tile)) return 1;
+    int finite = FOV_NAME(tile_copy_piece)(rows, row_bytes, n_rows, n_columns, copy);
+    FOV_NAME(tile_turn_piece)((const char *)copy, sizeof copy[0], tile);
     return finite;
 }
 
