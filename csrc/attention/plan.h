@@ -9,7 +9,6 @@
 #include "foveate/foveate.h"
 #include "kernels/kernel_types.h"
 
-
 /* How the rows of keys, or of values, lie. */
 typedef struct fov_row_layout {
     int are_reals; /* contiguous reals, where the first row is aligned: a kernel can read them in place */
