@@ -54,8 +54,9 @@ class Outcome:
             yield self._against_own()
 
     def drops(self, row: Row) -> bool:
-        """Whether a row is below a target against peers that is known to be out of reach."""
-        return bool(self.target.dropped) and row.met is False and row.rival in self.times
+        """Whether a row is below a target that is known to be out of reach: against peers, else our own."""
+        against = row.rival in self.times if self.target.peers else row.rival.startswith("own")
+        return bool(self.target.dropped) and row.met is False and against
 
     def _against_own(self) -> Row:
         own = self.target.own

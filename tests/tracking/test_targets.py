@@ -15,7 +15,7 @@ import pytest
 from benchmarks.results import Row
 from benchmarks.shapes import square
 from benchmarks.targets import check, cli, problem
-from benchmarks.targets.forms import OWN, OWN_MODULE
+from benchmarks.targets.forms import NEIGHBOUR, OWN, OWN_MODULE
 from benchmarks.targets.limit import Read
 from benchmarks.targets.measure import measure
 from benchmarks.targets.odd import ODD
@@ -132,6 +132,13 @@ def test_a_dropped_target_is_measured_and_counted_apart():
     outcome = cli.Outcome(target, 1, "scalar", times)
     assert [row.met for row in outcome.rows()] == [False, False]
     assert [outcome.drops(row) for row in outcome.rows()] == [True, False]  # a limit is not dropped with it
+    own = replace(target, peers=None, own=Against(SMALL, 9.0))
+    alone = {OWN: Times((1.0, 1.0)), LIMIT: Times((0.5, 0.5)), NEIGHBOUR: Times((1.0, 1.0))}
+    beside = cli.Outcome(own, 1, "scalar", alone)
+    assert [(row.rival, beside.drops(row)) for row in beside.rows()] == [
+        (f"{LIMIT}: fma_f32", False),
+        ("own: small", True),
+    ]
     kept = cli.Outcome(replace(target, dropped=""), 1, "scalar", times)
     assert not any(kept.drops(row) for row in kept.rows())
 
