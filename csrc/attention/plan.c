@@ -16,7 +16,7 @@ enum {
     TASKS_PER_THREAD = 4, /* at the end a thread waits for a quarter of its share at most */
     LONG_LISTS = 8192, /* keys; beyond, lists of 16 rows instead of 48 at a time: 192 bytes per key and thread in f32 */
     STATS_TASKS = 4, /* tasks of a slice with key_stats, whose totals are added up in their order */
-    LEAST_TILED = 16, /* columns, keys: fewer leave more than half of a tile product empty, and no row is worth its roundings */
+    LEAST_TILED = 16, /* columns, keys: fewer would leave most of a tile product empty, and cost digits for nothing */
     TILED_KEYS = 128, /* keys per tile where products of tiles add up: sums are loaded and stored once per tile */
     SPLIT_CHUNK = 4096 /* a single task of many rows is split only when its keys are many */
 };
