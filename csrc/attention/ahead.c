@@ -7,17 +7,14 @@ static void ask_for(fov_task *t, fov_block *b, int i, const char *rows, const fo
     b->ahead[i] = rows ? rows + first * array->row_bytes : (const char *)t->tile;
 }
 
-/* A quarter of the keys and values of the next tile for each of four blocks; fewer blocks have the quarters of the absent ones too. */
-static void ask_for_tile(fov_task *t, fov_query_block *q, int part, int64_t next)
+/* A part of the keys and values of the next tile. */
+static void ask_for_tile(fov_task *t, fov_query_block *q, int part, int64_t first)
 {
     const fov_attention_args *a = t->plan->args;
     int64_t n = t->plan->tile_keys / FOV_MAX_BLOCKS;
-    q->block.n_ahead = 0;
-    for (; part < FOV_MAX_BLOCKS; part += t->n_blocks) {
-        int64_t first = next + (part + 1) * n > t->chunk_last ? t->keys_at : next + part * n;
-        ask_for(t, &q->block, q->block.n_ahead++, t->key, &a->key, first);
-        ask_for(t, &q->block, q->block.n_ahead++, t->value, &a->value, first);
-    }
+    first = first + (part + 1) * n > t->chunk_last ? t->keys_at : first + part * n;
+    ask_for(t, &q->block, 0, t->key, &a->key, first);
+    ask_for(t, &q->block, 1, t->value, &a->value, first);
 }
 
 /* As many rows of the output as there are requests: stores to lines that are not there take 1.5 % of a prefill. */
@@ -27,7 +24,6 @@ static void ask_for_output(fov_task *t, fov_query_block *q)
     const fov_array *output = &p->args->output;
     const char *rows = p->sums && p->n_chunks == 1 && p->group_size == 1 ? t->output : NULL;
     int64_t n = p->tile_keys / FOV_MAX_BLOCKS, left = q->block.n_rows - n;
-    q->block.n_ahead = 2;
     ask_for(t, &q->block, 0, rows, output, q->row);
     ask_for(t, &q->block, 1, rows, output, q->row + (left < 0 ? 0 : left < n ? left : n));
 }

@@ -9,6 +9,8 @@
 #include "foveate/foveate.h"
 #include "kernels/kernel_types.h"
 
+enum { FOV_MAX_BLOCKS = 4 }; /* query blocks of a task that share each block of keys and values */
+
 /* How the rows of keys, or of values, lie. */
 typedef struct fov_row_layout {
     int are_reals; /* contiguous reals, where the first row is aligned: a kernel can read them in place */

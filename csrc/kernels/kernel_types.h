@@ -17,7 +17,6 @@
 
 #define FOV_MAX_LANES 48     /* 3 vectors of 16 */
 #define FOV_MAX_VECTORS 3
-#define FOV_MAX_BLOCKS 4 /* query blocks of a task that share each block of keys and values */
 #define FOV_MAX_TILE_KEYS 256
 #define FOV_TILE_KEYS 16 /* a tile of the tile registers: keys, or columns of values */
 #define FOV_TILE_DEPTH 32 /* numbers that a tile product sums over: columns of keys, or keys */
@@ -67,10 +66,8 @@ typedef struct fov_block {
     const void *key, *value; /* rows of this block, contiguous along the row */
     int64_t key_ld, value_ld; /* elements from row to row */
     fov_stored stored_key, stored_value; /* in place of them for rows_stored and tile_stored */
-    /* rows that come next, each a quarter as many as there are keys here; 2 at least: task.h, ahead.c */
-    int n_ahead;
-    const char *ahead[2 * FOV_MAX_BLOCKS];
-    int64_t ahead_bytes[2 * FOV_MAX_BLOCKS]; /* from row to row */
+    const char *ahead[2]; /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
+    int64_t ahead_bytes[2]; /* from row to row */
     int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
     const void *query_code,
         *key_code; /* what the score's encode made of query and key; query_code lies like query, key_code has */

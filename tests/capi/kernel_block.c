@@ -78,7 +78,6 @@ void kernel_block_init(kernel_block *b, suite *suite, int by_rows)
     block->query = b->memory[QUERY].data;
     block->key = b->memory[KEY].data;
     block->value = b->memory[VALUE].data;
-    block->n_ahead = 2;
     block->ahead[0] = block->key; /* asked for, never read */
     block->ahead[1] = block->value;
     block->accumulators = b->memory[ACCUMULATORS].data;

@@ -12,10 +12,7 @@
 FOV_INLINE void FOV_NAME(score_dot_ask)(const fov_block *b, int key, int64_t first, int64_t head_dim, int64_t d)
 {
     const int64_t at = d * (FOV_SCORE_KEYS / 4), next = at >= head_dim, column = first + at - (next ? head_dim : 0);
-#pragma GCC unroll 2
     for (int i = 0; i < 2; i++)
-        vec_prefetch_l2(b->ahead[i] + (key / 4 + next) * b->ahead_bytes[i] + column * (int64_t)sizeof(real));
-    for (int i = 2; i < b->n_ahead; i++)
         vec_prefetch_l2(b->ahead[i] + (key / 4 + next) * b->ahead_bytes[i] + column * (int64_t)sizeof(real));
 }
 
