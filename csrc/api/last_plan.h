@@ -1,5 +1,5 @@
 /* The last small plan of each thread. Making a plan is a pure function of arguments and ISA, and takes a quarter of a call on 3 x 2
- * arrays; who repeats a small call with the same struct gets it back for a comparison. */
+ * arrays; who repeats a small call, with the same arrays or others of the same form, gets it back for a comparison. */
 #ifndef FOV_LAST_PLAN_H
 #define FOV_LAST_PLAN_H
 

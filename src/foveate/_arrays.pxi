@@ -231,21 +231,28 @@ cdef object create(Call *call, int slot, tuple shape, object dtype):
     return array
 
 
-cdef bint is_plain(Call *call, int slot) noexcept:
-    """C-contiguous and apart from every other buffer of the call: the cheap and common answer for out."""
-    cdef Py_buffer *b = &call.buffers[slot]
+cdef bint is_contiguous(Py_buffer *b) noexcept:
     cdef int64_t size = b.itemsize
-    cdef int axis, other
-    cdef char *low
-    cdef char *high
+    cdef int axis
     for axis in range(b.ndim - 1, -1, -1):
         if b.shape[axis] != 1 and b.strides[axis] != size:
             return False
         size *= b.shape[axis]
+    return True
+
+
+cdef bint is_plain(Call *call, int slot) noexcept:
+    """C-contiguous and apart from every other buffer of the call: the cheap and common answer for out."""
+    cdef Py_buffer *b = &call.buffers[slot]
+    cdef int other
+    cdef char *low
+    cdef char *high
+    if not is_contiguous(b):
+        return False
     for other in range(N_SLOTS):
         if call.held >> other & 1 and other != slot:
             bounds(&call.buffers[other], &low, &high)
-            if low < <char *>b.buf + size and high > <char *>b.buf:
+            if low < <char *>b.buf + b.len and high > <char *>b.buf:
                 return False
     return True
 

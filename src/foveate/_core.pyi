@@ -1,13 +1,15 @@
 """Types of the compiled binding. Private: use the functions of `foveate`."""
 
-from typing import Any, Literal, final
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import disjoint_base
 
-from foveate._result import AttentionResult
 from foveate.stages import Additive, Bilinear
 
+_Function = TypeVar("_Function", bound=Callable[..., object])
 _Score = Literal["dot", "scaled_dot", "additive", "bilinear", "cosine"]
 _Activation = Literal[
     "softmax", "sigmoid", "softmax1", "relu", "relu2", "tanh", "identity",
@@ -62,27 +64,6 @@ class Plan:
         select_k: int,
         select_temperature: float,
     ) -> None: ...
-    def attention(
-        self,
-        query: npt.ArrayLike,
-        key: npt.ArrayLike,
-        value: npt.ArrayLike,
-        k_scale: npt.ArrayLike | None,
-        v_scale: npt.ArrayLike | None,
-        mask: npt.ArrayLike | None,
-        bias: npt.ArrayLike | None,
-        alibi_slopes: npt.ArrayLike | None,
-        sinks: npt.ArrayLike | None,
-        kv_lengths: npt.ArrayLike | None,
-        q_offset: npt.ArrayLike | None,
-        modifier: object,
-        tile_mask: object,
-        return_lse: bool,
-        return_weights: bool,
-        key_stats: str | None,
-        out: npt.NDArray[Any] | None,
-        num_threads: int | None,
-    ) -> npt.NDArray[Any] | AttentionResult: ...
     def scores(
         self, query: npt.ArrayLike, key: npt.ArrayLike, num_threads: int | None
     ) -> npt.NDArray[Any]: ...
@@ -96,3 +77,17 @@ class Plan:
     def combine_weights(
         self, weights: npt.ArrayLike, value: npt.ArrayLike, num_threads: int | None
     ) -> npt.NDArray[Any]: ...
+
+@final
+class Signature:
+    def __init__(
+        self, function: Callable[..., object], options: tuple[str, ...], is_method: bool
+    ) -> None: ...
+
+@disjoint_base
+class Planned:
+    @property
+    def _plan(self) -> Plan: ...
+
+def attention_like(function: _Function, mode_of: Callable[..., Planned], plan: Plan) -> _Function: ...
+def call_like(function: _Function) -> _Function: ...

@@ -4,6 +4,7 @@ cdef void *spare = NULL  # the last workspace, kept for the next call; owned by 
 cdef size_t spare_size = 0
 cdef enum:
     LARGEST_SPARE = 8 << 20  # a thread takes up to 0.6 MiB; fresh pages cost more than a short call
+    SMALL = 4096  # multiply-adds, with 16 for each logit
 cdef long fail_after = -1
 cdef bint counting = False
 cdef fov_stats last_stats
@@ -54,28 +55,51 @@ cdef int check_sizes(Call *call, bint product=False) except -1:
     return 0
 
 
-cdef int run(Call *call, object num_threads) except -1:
-    global last_stats
+cdef bint is_small(fov_attention_args *a) noexcept:
+    """A few microseconds of work at most, on one thread whatever the limit; 0.2 ms in the slowest mode."""
+    cdef double logits = <double>a.n_q_heads * max(a.q_len, 1) * max(a.kv_len, 1)
+    cdef int axis
+    if a.modifier != NULL or a.tile_mask != NULL or a.score_dim > 0:
+        return False
+    for axis in range(a.n_batch_axes):
+        logits *= a.batch_shape[axis]
+    return logits * (a.head_dim + a.value_dim + 16) <= SMALL
+
+
+cdef int compute(fov_attention_args *args) except -1:
+    """A small call keeps the GIL, which takes 50 ns to give away, and tries the spare workspace unasked."""
+    cdef bint small = is_small(args)
     cdef size_t size = 0
     cdef void *workspace
     cdef fov_status status
+    cdef int attempt
+    for attempt in range(4):  # another thread's use_isa may change the plan between the two calls
+        if attempt > 0 or not small:
+            check(fov_workspace_size(args, &size))
+        workspace = take_workspace(&size)
+        if workspace == NULL:
+            check(fov_workspace_size(args, &size))
+            raise MemoryError(f"foveate: no memory for a workspace of {size} bytes")
+        if small:
+            status = fov_attention(args, workspace, size)
+        else:
+            with nogil:
+                status = fov_attention(args, workspace, size)
+        return_workspace(workspace, size)
+        if status != FOV_ERROR_WORKSPACE:
+            break
+    return check(status)
+
+
+cdef int run(Call *call, object num_threads) except -1:
+    global last_stats
     cdef fov_stats stats
     if num_threads is not None:
         call.args.n_threads = _validate.num_threads(num_threads)
     if counting:
         memset(&stats, 0, sizeof(fov_stats))
         call.args.stats = &stats
-    for _ in range(3):  # another thread's use_isa may change the plan between the two calls
-        check(fov_workspace_size(&call.args, &size))
-        workspace = take_workspace(&size)
-        if workspace == NULL:
-            raise MemoryError(f"foveate: no memory for a workspace of {size} bytes")
-        with nogil:
-            status = fov_attention(&call.args, workspace, size)
-        return_workspace(workspace, size)
-        if status != FOV_ERROR_WORKSPACE:
-            break
-    check(status)
+    compute(&call.args)
     if call.args.stats != NULL:
         last_stats = stats
     return 0

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal, Unpack, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from foveate import _validate
+from foveate import _core, _validate
 from foveate._options import AttentionOptions
 from foveate._result import AttentionResult
 from foveate.mode import Mode
 from foveate.stages import Activation, Additive, Bilinear, Combine, Score
 
 __all__ = ["activate", "attention", "combine", "scores"]
-
-_DEFAULT = Mode()
-_PLAN, _SCORE, _ACTIVATION = _DEFAULT._plan, _DEFAULT.score, _DEFAULT.activation
-_COMBINE, _LAYOUT = _DEFAULT.combine, _DEFAULT.layout
 
 
 def _make(
@@ -111,6 +107,7 @@ def attention(
 ) -> npt.NDArray[Any] | AttentionResult: ...
 
 
+@partial(_core.attention_like, mode_of=_mode, plan=Mode()._plan)
 def attention(
     query: npt.ArrayLike,
     key: npt.ArrayLike,
@@ -230,23 +227,7 @@ def attention(
     >>> foveate.attention(q, k, v, score="dot").round(3).tolist()
     [[2.462, 3.462], [1.538, 2.538]]
     """
-    if (  # by identity, 0.1 us; a look into the cache is 0.4 us
-        score is _SCORE
-        and activation is _ACTIVATION
-        and combine is _COMBINE
-        and scale is None
-        and softcap is None
-        and causal is False
-        and window is None
-        and layout is _LAYOUT
-    ):
-        plan = _PLAN
-    else:
-        plan = _mode(score, activation, combine, scale, softcap, causal, window, layout)._plan
-    return plan.attention(
-        query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-        modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads,
-    )  # fmt: skip
+    raise AssertionError("the binding computes every call that this signature takes")
 
 
 def scores(

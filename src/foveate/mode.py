@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from functools import cached_property
 from typing import Any, Literal, Unpack, overload
 
 import numpy.typing as npt
@@ -30,7 +29,7 @@ def _index(kind: str, stage: object) -> int:
 
 
 @dataclass(frozen=True, repr=False)
-class Mode:
+class Mode(_core.Planned):
     """A kind of attention: score, activation, combine and the options that are not arrays of the call.
 
     ``foveate.attention(q, k, v, activation="sigmoid", mask=m)`` is exactly
@@ -116,8 +115,7 @@ class Mode:
                 f"got temperature {self.score.temperature!r} and scale {self.scale!r}"
             )
 
-    @cached_property
-    def _plan(self) -> _core.Plan:
+    def _make_plan(self) -> _core.Plan:
         left, right = self.window or (None, None)
         if self.causal:
             right = 0
@@ -213,6 +211,7 @@ class Mode:
         **options: Unpack[CallOptions],
     ) -> npt.NDArray[Any] | AttentionResult: ...
 
+    @_core.call_like
     def __call__(
         self,
         query: npt.ArrayLike,
@@ -244,10 +243,7 @@ class Mode:
         >>> foveate.Mode(activation="sigmoid", scale=0.0)(x, x, x).tolist()
         [[0.5, 0.5], [0.5, 0.5]]
         """
-        return self._plan.attention(
-            query, key, value, k_scale, v_scale, mask, bias, alibi_slopes, sinks, kv_lengths, q_offset,
-            modifier, tile_mask, return_lse, return_weights, key_stats, out, num_threads,
-        )  # fmt: skip
+        raise AssertionError("the binding computes every call that this signature takes")
 
     def __repr__(self) -> str:
         options = [(f.name, getattr(self, f.name), f.default) for f in fields(self)]

@@ -1,5 +1,5 @@
 /* Every field of the arguments, one wrong value at a time: a status, words that name the field, and no result touched. Then what
- * is unusual and allowed: lengths of 0, odd addresses, callbacks that are not there. */
+ * is unusual and allowed: lengths of 0, odd addresses, callbacks that are not there, arrays that are new. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "check.h"
 #include "full_call.h"
 #include "odd_addresses.h"
+#include "repeated.h"
 
 static full_call c;
 static fov_attention_args *const a = &c.args;
@@ -214,5 +215,6 @@ int main(void)
     test_workspace();
     test_absent_callbacks();
     test_odd_addresses();
+    test_repeated();
     return check_report();
 }
