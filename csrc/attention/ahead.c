@@ -4,10 +4,11 @@
 static void ask_for(fov_task *t, fov_block *b, int i, const char *rows, const fov_array *array, int64_t first)
 {
     b->ahead_bytes[i] = rows ? array->row_bytes : 0;
+    b->ahead_step[i] = 0;
     b->ahead[i] = rows ? rows + first * array->row_bytes : (const char *)t->tile;
 }
 
-/* A part of the keys and values of the next tile. */
+/* A quarter of the keys and values of the next tile; a narrow block is the last of its task and asks for the quarters of absent ones. */
 static void ask_for_tile(fov_task *t, fov_query_block *q, int part, int64_t first)
 {
     const fov_attention_args *a = t->plan->args;
@@ -15,6 +16,9 @@ static void ask_for_tile(fov_task *t, fov_query_block *q, int part, int64_t firs
     first = first + (part + 1) * n > t->chunk_last ? t->keys_at : first + part * n;
     ask_for(t, &q->block, 0, t->key, &a->key, first);
     ask_for(t, &q->block, 1, t->value, &a->value, first);
+    if (first + t->plan->tile_keys > t->chunk_last) return;
+    if (t->key) q->block.ahead_step[0] = n * a->key.row_bytes;
+    if (t->value) q->block.ahead_step[1] = n * a->value.row_bytes;
 }
 
 /* As many rows of the output as there are requests: stores to lines that are not there take 1.5 % of a prefill. */

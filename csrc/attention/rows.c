@@ -39,24 +39,36 @@ static inline int lie_as_reals(const fov_task *t, const rows *r, int64_t *ld)
     return r->layout->are_reals && ((uintptr_t)r->base & (uintptr_t)(t->plan->kernels->real_bytes - 1)) == 0;
 }
 
-static void read_row(const fov_task *t, const rows *r, int64_t key, void *reals)
+/* n rows from `key` on; a function for each would take as long as 50 columns. */
+static void read_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
 {
-    const fov_plan *p = t->plan;
     const char *row = r->base + key * r->array->row_bytes;
+    int64_t n_columns = r->n_columns, real_row = n_columns * t->plan->kernels->real_bytes;
+    if (r->array->row_bytes == n_columns * r->array->column_bytes) n_columns *= n, n = n > 0;
+    for (; n > 0; n--, row += r->array->row_bytes, reals += real_row)
+        t->plan->moves->row_in(row, r->array->column_bytes, n_columns, reals);
+}
+
+static void read_quantized_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
+{
+    int64_t real_row = r->n_columns * t->plan->kernels->real_bytes;
     float scale = 1;
-    if (!p->quantized_in) {
-        p->moves->row_in(row, r->array->column_bytes, r->n_columns, reals);
-        return;
+    for (; n > 0; n--, key++, reals += real_row) {
+        if (r->scales) memcpy(&scale, r->scales + key * r->scale->row_bytes, sizeof scale); /* may be misaligned */
+        t->plan->quantized_in(r->base + key * r->array->row_bytes, r->array->column_bytes, r->n_columns, scale, reals);
     }
-    if (r->scales) memcpy(&scale, r->scales + key * r->scale->row_bytes, sizeof scale); /* may be misaligned */
-    p->quantized_in(row, r->array->column_bytes, r->n_columns, scale, reals);
+}
+
+static void copy_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
+{
+    if (t->plan->quantized_in) read_quantized_rows(t, r, key, n, reals);
+    else read_rows(t, r, key, n, reals);
 }
 
 static __attribute__((noinline)) const char *copy_block(const fov_task *t, const rows *r, void *scratch, int64_t *ld)
 {
     *ld = r->n_columns;
-    for (int64_t k = 0; k < t->n_keys_at; k++)
-        read_row(t, r, t->keys_at + k, (char *)scratch + k * r->n_columns * t->plan->kernels->real_bytes);
+    copy_rows(t, r, t->keys_at, t->n_keys_at, scratch);
     return scratch;
 }
 
@@ -186,5 +198,5 @@ const char *fov_values(const fov_task *t, int64_t *ld)
 void fov_read_value(const fov_task *t, int64_t key, void *reals)
 {
     const rows values = values_of(t);
-    read_row(t, &values, key, reals);
+    copy_rows(t, &values, key, 1, reals);
 }

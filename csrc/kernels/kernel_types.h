@@ -68,6 +68,7 @@ typedef struct fov_block {
     fov_stored stored_key, stored_value; /* in place of them for rows_stored and tile_stored */
     const char *ahead[2]; /* rows that come next, a quarter as many as there are keys here; task.h, ahead.c */
     int64_t ahead_bytes[2]; /* from row to row */
+    int64_t ahead_step[2]; /* bytes from quarter to quarter; a block of fewer than FOV_MAX_VECTORS asks for four of them */
     int64_t head_dim, value_dim; /* head_dim: of what the score sees, after any projection */
     const void *query_code,
         *key_code; /* what the score's encode made of query and key; query_code lies like query, key_code has */

@@ -67,6 +67,7 @@ FOV_INLINE void FOV_NAME(row_in)(const char *source, int64_t step, int64_t n, re
 {
     int64_t i = 0;
     if (FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
+#pragma GCC unroll 4
         for (; i + VR_LANES <= n; i += VR_LANES) vr_store(reals + i, FOV_VR(load_as)(source + i * step, dtype));
     for (; i < n; i++) reals[i] = FOV_NAME(load_one)(source + i * step, dtype);
 }
