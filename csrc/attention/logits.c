@@ -10,19 +10,31 @@ static void add_bias(fov_task *t, fov_query_block *q, int64_t key)
     q->block.multiplier = 1;
 }
 
+/* Slopes and distances of the lanes; `first`: of the first row and the first key. */
+static void alibi_of_groups(const fov_task *t, const fov_query_block *q, double first, double *slopes, double *distance)
+{
+    const double *of_group = t->plan->args->alibi_slopes + t->q_head;
+    int64_t position = 0, head = q->head;
+    int key_lanes = q->block.key_lanes;
+    for (int row = 0; row < q->block.n_rows; row++) {
+        for (int j = 0; j < key_lanes; j++) {
+            slopes[row * key_lanes + j] = of_group[head];
+            distance[row * key_lanes + j] = first - (double)position + j;
+        }
+        if (++head == t->plan->group_size) head = 0, position++;
+    }
+}
+
 static void add_alibi(fov_task *t, fov_query_block *q, int64_t key)
 {
     double slopes[FOV_MAX_LANES] = {0}, distance[FOV_MAX_LANES] = {0};
-    const double *of_group = t->plan->args->alibi_slopes + t->q_head;
-    int64_t group = t->plan->group_size, position = q->position, head = q->head;
-    int key_lanes = q->block.key_lanes;
-    for (int row = 0; row < q->block.n_rows; row++) {
-        double at = (double)position + (double)t->q_offset;
-        for (int j = 0; j < key_lanes; j++) {
-            slopes[row * key_lanes + j] = of_group[head];
-            distance[row * key_lanes + j] = (double)(key + j) - at;
-        }
-        if (++head == group) head = 0, position++;
+    const double first = (double)key - ((double)q->position + (double)t->q_offset);
+    if (t->plan->group_size > 1 || q->block.key_lanes > 1) {
+        alibi_of_groups(t, q, first, slopes, distance);
+    } else { /* straight loops: 1 % of a prefill */
+        const double slope = t->plan->args->alibi_slopes[t->q_head];
+        for (int row = 0; row < q->block.n_rows; row++) slopes[row] = slope;
+        for (int row = 0; row < q->block.n_rows; row++) distance[row] = first - row;
     }
     t->plan->kernels->modify.alibi(&q->block, slopes, distance);
 }
