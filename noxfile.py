@@ -39,6 +39,7 @@ BITS = ["tests/numerics/test_same_bits.py", "tests/numerics/test_poison.py"]
 # What tile registers may change; the rest of ISA amx is avx512 to the bit.
 TILES = [
     "tiles",
+    "precision",
     "error_bound",
     "special_logits",
     "empty_rows",
@@ -175,7 +176,7 @@ def isas(session: nox.Session) -> None:
 
 @nox.session
 def amx(session: nox.Session) -> None:
-    """bfloat16 in tile registers, emulated in C: the C tests, and the Python ones of numbers on ISA amx."""
+    """Products in tile registers, emulated in C: the C tests, and the Python ones of numbers on ISA amx."""
     session.install(*CMAKE)
     build_and_ctest(session, "amx", "-DFOVEATE_EMULATE_AMX=ON")
     options = "-Ccmake.define.FOVEATE_EMULATE_AMX=ON", f"-Cbuild-dir={BUILD / 'extension-amx'}"

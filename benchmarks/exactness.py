@@ -17,7 +17,9 @@ from foveate.error_bound import bounds, worst_ratio
 N_ROWS = 16
 BY_ROW = ("mask", "bias")  # (..., Lq, Lk) or broadcasting to it
 BY_HEAD = ("alibi_slopes", "sinks")
-AS_THEY_ARE = ("score", "activation", "combine", "scale", "softcap", "kv_lengths", "k_scale", "v_scale")
+AS_THEY_ARE = (
+    "score", "activation", "combine", "precision", "scale", "softcap", "kv_lengths", "k_scale", "v_scale",
+)  # fmt: skip
 
 Array = NDArray[Any]
 Options = Mapping[str, Any]

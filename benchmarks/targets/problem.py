@@ -70,6 +70,8 @@ def make(target: Target) -> Problem:
         options["window"] = (target.window - 1, 0)
     if target.softcap is not None:
         options["softcap"] = target.softcap
+    if target.precision != "highest":
+        options["precision"] = target.precision
     if target.is_other_mode:
         options |= {"score": target.score, "activation": target.activation}
     logits = target.shape.q_len, target.shape.kv_len

@@ -57,6 +57,7 @@ class Target:
     score: str = "scaled_dot"
     activation: str = "softmax"
     kv_dtype: str | None = None
+    precision: str = "highest"
     rival: str = ""
     threads: int | None = None
     prepared: bool = False
@@ -65,6 +66,7 @@ class Target:
     def __str__(self) -> str:
         # a Shape of its own type would print f64 alone
         kv = f", {self.kv_dtype} K/V" if self.kv_dtype else ""
+        kv += f", precision {self.precision}" if self.precision != "highest" else ""
         threads = f", {self.threads} thread" if self.threads else ""
         return f"{self.name}, {self.shape}, {self.shape.dtype}{kv}{threads}"
 

@@ -12,7 +12,10 @@ static _Thread_local struct {
 /* Calls that use a field behind these are not kept, and those fields need no comparison: 2 % of a tiny call. */
 enum { COMPARED = offsetof(fov_attention_args, kv_dtype) };
 
-static int uses_more(const fov_attention_args *args) { return args->kv_dtype || args->k_scale.data || args->v_scale.data; }
+static int uses_more(const fov_attention_args *args)
+{
+    return args->kv_dtype || args->k_scale.data || args->v_scale.data || args->precision;
+}
 
 /* A plan knows of an array whether it is there and how it lies: new arrays of the same form have the same plan. */
 static int64_t differs(const fov_array *a, const fov_array *b)

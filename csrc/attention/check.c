@@ -49,6 +49,7 @@ static fov_status check_choices(const fov_attention_args *a)
     if (a->kv_dtype && a->kv_dtype != FOV_INT8 && a->kv_dtype != FOV_F8_E4M3)
         return fov_problem(FOV_ERROR_ARGUMENT, "kv_dtype must be FOV_INT8, FOV_F8_E4M3, or 0 for the dtype of the call, got %d",
                            (int)a->kv_dtype);
+    TRY(check_choice("precision", a->precision, FOV_PRECISION_MEDIUM + 1));
     if (a->mask.data && a->mask.dtype != FOV_BOOL)
         return fov_problem(FOV_ERROR_ARGUMENT, "mask.dtype must be FOV_BOOL, got %d", (int)a->mask.dtype);
     if (a->bias.data) TRY(check_choice("bias.dtype", a->bias.dtype, FOV_N_DTYPES));

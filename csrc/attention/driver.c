@@ -33,6 +33,7 @@ static void lay_out(fov_task *t, char *at)
     for (int i = 0; i < p->max_blocks; i++) {
         fov_block *b = &t->blocks[i].block;
         *b = (fov_block){.head_dim = p->score_dim, .value_dim = p->args->value_dim, .sigmoid_bias = bias};
+        b->n_planes = p->n_planes;
         b->has_rounded_weights = p->activation_tile && p->activation_tile == p->activation->tile_rounded;
         b->query = at, at += p->query_bytes;
         b->query_tiles = at, at += p->query_tile_bytes;
@@ -133,10 +134,8 @@ static void add_values(fov_task *t, fov_query_block *q, int64_t first, int selec
     }
     if (p->tile_sums && !t->value_halvings) {
         fov_need_value_tiles(t);
-        if (selected) {
-            point_at_values(t, q, first);
-            p->tiles->add_not_finite(&q->block, t->attend);
-        }
+        if (selected || p->n_planes > 1) point_at_values(t, q, first);
+        if (selected) p->tiles->add_not_finite(&q->block, t->attend);
         fov_use_tiles(t);
         q->block.value_tiles = t->value_tiles + (first - t->keys_at) / FOV_TILE_DEPTH * p->value_tile_step;
         p->tiles->weighted_sum(&q->block);

@@ -123,9 +123,12 @@ static void score(fov_task *t, fov_query_block *q, int64_t key)
     if (t->plan->tile_scores) {
         fov_need_key_tiles(t);
         fov_use_tiles(t);
-        q->block.key_tiles = t->key_block + (key - t->keys_at) * t->key_ld * 2;
-        q->block.key_tiles_bytes = t->key_ld * 2;
+        q->block.key_tiles = t->key_tile_rows + (key - t->keys_at) * t->key_tile_bytes;
+        q->block.key_tiles_bytes = t->key_tile_bytes;
         t->plan->tiles->score(&q->block);
+        if (t->key_finite && !q->has_not_finite) return;
+        fov_point_at_keys(t, q, key);
+        t->plan->tiles->score_not_finite(&q->block);
         return;
     }
     fov_need_key(t);

@@ -74,18 +74,35 @@ static void choose_layouts(const fov_attention_args *a, fov_plan *p)
     p->reads_stored_values = p->sums && p->accumulate->tile_stored && fills_vectors(p, &a->value, a->value_dim);
 }
 
-/* Products of bf16 numbers in tile registers: a dot product of rows as they are stored, and sums of weights, which are rounded to bf16, and
- * values. Few rows read K and V once, which takes longer than their products. */
+/* How many bf16 numbers stand for one in tile products: bf16 is one, f16 the sum of two, and so is f32 to 2^-16, where that is precise
+ * enough; 0: no tile products. */
+static int planes_of(const fov_attention_args *a, const fov_plan *p)
+{
+    if (p->stored_type != a->dtype) return 0;
+    switch (a->dtype) {
+    case FOV_BF16: return 1;
+    case FOV_F16: return 2;
+    case FOV_F32: return a->precision == FOV_PRECISION_HIGH ? 2 : a->precision == FOV_PRECISION_MEDIUM ? 1 : 0;
+    default: return 0;
+    }
+}
+
+/* Products of bf16 numbers in tile registers: a dot product of rows, and sums of weights times values. Few rows read K and V once, which takes
+ * longer than their products. */
 static void choose_tiles(const fov_attention_args *a, fov_plan *p)
 {
-    if (!p->isa->tiles || p->few_rows || a->dtype != FOV_BF16 || p->stored_type != FOV_BF16 || a->kv_len < LEAST_TILED) return;
+    if (!p->isa->tiles || p->few_rows || a->kv_len < LEAST_TILED) return;
+    p->n_planes = planes_of(a, p);
+    if (!p->n_planes) return;
     int projects = a->score_w_q.data || a->score_w_k.data;
+    p->splits = a->dtype != FOV_BF16;
     p->tile_scores = needs(a, FOV_STAGE_SCORE) && !p->score->encode && !projects && a->head_dim >= LEAST_TILED;
     p->tile_sums = p->sums && a->value_dim >= LEAST_TILED;
     p->tile_dim = round_up(p->key_dim, FOV_TILE_DEPTH);
-    p->tile_keys_in_place = a->key.column_bytes == 2 && a->key.row_bytes == 2 * p->tile_dim && p->tile_dim == p->key_dim;
+    p->tile_keys_in_place =
+        !p->splits && a->key.column_bytes == 2 && a->key.row_bytes == 2 * p->tile_dim && p->tile_dim == p->key_dim;
     if (p->tile_scores || p->tile_sums) p->tiles = p->isa->tiles;
-    if (p->tile_sums && needs(a, FOV_STAGE_ACTIVATION) && p->activation->tile_rounded)
+    if (p->tile_sums && p->n_planes == 1 && needs(a, FOV_STAGE_ACTIVATION) && p->activation->tile_rounded)
         p->activation_tile = p->activation->tile_rounded;
 }
 
@@ -175,7 +192,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
 static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
     double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
-    double macs_per_ns = p->tile_scores && p->tile_sums ? TILED_MACS_PER_NS : MACS_PER_NS;
+    double macs_per_ns = p->tile_scores && p->tile_sums ? TILED_MACS_PER_NS / (2 * p->n_planes - 1) : MACS_PER_NS;
     double work_ns = keys * ((double)p->slice_rows * (width + 16) / macs_per_ns + width * p->kernels->real_bytes / BYTES_PER_NS);
     p->is_serial = work_ns < SERIAL_NS;
     p->n_threads = p->is_serial ? 1 : a->parallel_for && a->n_threads > 0 ? a->n_threads : fov_resolve_threads(a->n_threads);
@@ -210,10 +227,11 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->state_bytes = aligned(real * lanes);
     int64_t tile_steps = p->tiles ? round_up(p->tile_keys, FOV_TILE_DEPTH) : (p->tile_keys + p->key_lanes - 1) / p->key_lanes;
     p->tile_bytes = aligned(real * lanes * tile_steps);
-    p->query_tile_bytes = p->tile_scores ? aligned(2 * lanes * p->tile_dim) : 0;
-    p->key_tile_bytes = p->tile_scores ? aligned(2 * p->tile_dim * (p->tile_keys + FOV_TILE_KEYS)) : 0;
-    p->value_tile_step = 2 * out_columns * FOV_TILE_DEPTH;
-    p->value_tile_bytes = p->tile_sums ? aligned(2 * out_columns * tile_steps) : 0;
+    int64_t half = 2 * p->n_planes; /* bytes */
+    p->query_tile_bytes = p->tile_scores ? aligned(half * lanes * p->tile_dim) : 0;
+    p->key_tile_bytes = p->tile_scores ? aligned(half * p->tile_dim * (p->tile_keys + FOV_TILE_KEYS)) : 0;
+    p->value_tile_step = half * out_columns * FOV_TILE_DEPTH;
+    p->value_tile_bytes = p->tile_sums ? aligned(half * out_columns * tile_steps) : 0;
     p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
     if (p->lists) {

@@ -8,7 +8,7 @@ void fov_key_block(fov_task *t, int64_t key, int64_t n)
 {
     t->keys_at = key;
     t->n_keys_at = n;
-    t->key_ready = t->value_ready = t->value_tiles_ready = 0;
+    t->key_ready = t->key_tiles_ready = t->value_ready = t->value_tiles_ready = 0;
     t->value_finite = -1;
 }
 
@@ -132,61 +132,6 @@ void fov_need_value(fov_task *t)
     t->value_block = block_of(t, &values, t->value_rows, &t->value_ld);
     if (t->value_halvings) make_smaller(t);
     t->value_ready = 1;
-}
-
-/* A row of bf16 as it is, and zeros up to n_whole columns. */
-static void copy_halves(const char *row, int64_t step, int64_t n, int64_t n_whole, char *to)
-{
-    if (step == 2) memcpy(to, row, (size_t)(2 * n));
-    else
-        for (int64_t i = 0; i < n; i++) memcpy(to + 2 * i, row + i * step, 2);
-    memset(to + 2 * n, 0, (size_t)(2 * (n_whole - n)));
-}
-
-/* Rows that are not contiguous are copied: with the copy, 2 to 3.5 % of a prefill, it was 2 to 12 % faster than without (prototype). So are
- * the last ones: a query block may begin anywhere in the block of keys, and a tile has FOV_TILE_KEYS rows from there. */
-void fov_need_key_tiles(fov_task *t)
-{
-    const fov_plan *p = t->plan;
-    if (t->key_ready) return;
-    const rows keys = keys_of(t);
-    const char *first = keys.base + t->keys_at * keys.array->row_bytes;
-    t->key_ready = 1;
-    t->key_ld = p->tile_dim;
-    t->key_block = first;
-    if (p->tile_keys_in_place && t->keys_at + t->n_keys_at + FOV_TILE_KEYS - 1 <= p->args->kv_len) return;
-    int64_t row_bytes = 2 * p->tile_dim;
-    for (int64_t k = 0; k < t->n_keys_at; k++)
-        copy_halves(first + k * keys.array->row_bytes, keys.array->column_bytes, p->key_dim, p->tile_dim,
-                    t->key_tiles + k * row_bytes);
-    memset(t->key_tiles + t->n_keys_at * row_bytes, 0, (size_t)((FOV_TILE_KEYS - 1) * row_bytes));
-    t->key_block = t->key_tiles;
-}
-
-int fov_need_value_tiles(fov_task *t)
-{
-    const fov_plan *p = t->plan;
-    const rows values = values_of(t);
-    const char *first = values.base + t->keys_at * values.array->row_bytes;
-    int64_t n = p->args->value_dim, row_bytes = values.array->row_bytes;
-    if (t->value_tiles_ready) return t->value_finite;
-    if (values.array->column_bytes != 2) { /* through the room for reals, which is twice as large */
-        char *copy = t->value_rows;
-        for (int64_t k = 0; k < t->n_keys_at; k++)
-            copy_halves(first + k * row_bytes, values.array->column_bytes, n, n, copy + k * 2 * n);
-        t->value_ready = 0;
-        first = copy;
-        row_bytes = 2 * n;
-    }
-    t->value_finite = p->tiles->pack_values(first, row_bytes, t->n_keys_at, n, t->value_tiles);
-    t->value_tiles_ready = 1;
-    return t->value_finite;
-}
-
-/* A function of the caller may have used the tile registers for itself, and left them as it likes. */
-void fov_use_tiles(const fov_task *t)
-{
-    if (t->plan->args->modifier || t->plan->args->tile_mask) t->plan->tiles->enter();
 }
 
 const char *fov_values(const fov_task *t, int64_t *ld)

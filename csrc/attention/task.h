@@ -13,6 +13,7 @@ typedef struct fov_query_block {
     int64_t first[FOV_MAX_LANES], last[FOV_MAX_LANES];
     int64_t first_key, last_key;                       /* the union over the rows */
     int64_t covered_first, covered_last;               /* the intersection; empty where they cross */
+    int has_not_finite; /* queries that were split into planes have zeros for NaN or Inf */
 } fov_query_block;
 
 typedef struct fov_task {
@@ -38,16 +39,22 @@ typedef struct fov_task {
 
     /* the block of keys at hand */
     int64_t keys_at, n_keys_at; /* -1: none */
-    int key_ready, value_ready, value_tiles_ready, value_finite; /* value_finite: -1 not known yet */
+    int key_ready, key_tiles_ready, value_ready, value_tiles_ready;
+    int key_finite, value_finite; /* key_finite: of keys in planes; value_finite: -1 not known yet */
     int value_halvings;                       /* values are multiplied by 2^-value_halvings on their way to the sum */
     uint8_t *finite; /* what is known of the values of each tile of the slice; NULL: not kept */
-    const char *key_block, *value_block;
-    int64_t key_ld, value_ld;
+    const char *key_block, *value_block, *key_tile_rows;
+    int64_t key_ld, value_ld, key_tile_bytes; /* from row to row */
 
     int64_t tiles_computed, tiles_dead;
 } fov_task;
 
 enum { FOV_DEAD, FOV_PARTIAL, FOV_FULL };
+
+/* tiles.c */
+void fov_need_key_tiles(fov_task *task); /* key_tile_rows: FOV_TILE_KEYS - 1 rows more than there are keys */
+int fov_need_value_tiles(fov_task *task); /* 0: some value is NaN or Inf */
+void fov_use_tiles(const fov_task *task); /* before products of tiles, after functions of the caller */
 
 /* slice.c */
 void fov_task_slice(fov_task *task, int64_t slice);
@@ -62,9 +69,6 @@ void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);
 void fov_need_value(fov_task *task);
-void fov_need_key_tiles(fov_task *task); /* key_block, key_ld: rows of bf16, FOV_TILE_KEYS - 1 more than there are keys */
-int fov_need_value_tiles(fov_task *task); /* 0: some value is NaN or Inf */
-void fov_use_tiles(const fov_task *task); /* before products of tiles, after functions of the caller */
 const char *fov_values(const fov_task *task, int64_t *ld); /* all values as reals; NULL: they have to be read one by one */
 fov_stored fov_stored_keys(const fov_task *task, int64_t key); /* from `key` on, as they are stored */
 fov_stored fov_stored_values(const fov_task *task, int64_t key);

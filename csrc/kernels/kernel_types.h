@@ -77,6 +77,7 @@ typedef struct fov_block {
     double sigmoid_bias;
     const void *query_tiles, *key_tiles, *value_tiles; /* for fov_tiles */
     int64_t key_tiles_bytes; /* from row to row of key_tiles */
+    int n_planes; /* of bf16 numbers that stand for each of a tile product: 1 or 2 */
     int has_rounded_weights; /* the weights of the tile are bf16 numbers already */
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
@@ -194,22 +195,28 @@ typedef struct fov_kernels {
 } fov_kernels;
 
 /* Products of bf16 numbers in tile registers, in place of the kernels of the orientation lanes, where queries, keys or values are such
- * numbers. The tile of logits, and of weights, stays what it is: f32, queries in the lanes; logits need memory for n_keys rounded up to
- * FOV_TILE_KEYS steps, weights for FOV_TILE_DEPTH, and accumulators for value_dim rounded up to FOV_TILE_KEYS. Columns and keys that
- * fill such a piece up are zeros.
- *   query_tiles  [columns / 2][n_lanes] pairs of columns
- *   key_tiles    rows of bf16, key_tiles_bytes apart; n_keys rounded up to FOV_TILE_KEYS of them are read
- *   value_tiles  [keys / 32][columns / 16] tiles of [16 columns][32 keys] */
+ * numbers, or are taken as sums of n_planes of them. The tile of logits, and of weights, stays what it is: f32, queries in the lanes; logits
+ * need memory for n_keys rounded up to FOV_TILE_KEYS steps, weights for FOV_TILE_DEPTH, and accumulators for value_dim rounded up to
+ * FOV_TILE_KEYS. Columns and keys that fill such a piece up are zeros.
+ *   query_tiles  [plane][columns / 2][n_lanes] pairs of columns
+ *   key_tiles    rows of [plane][columns], key_tiles_bytes apart; n_keys rounded up to FOV_TILE_KEYS of them are read
+ *   value_tiles  [keys / 32][plane][columns / 16] tiles of [16 columns][32 keys] */
 typedef struct fov_tiles {
     int (*check)(void); /* 1: a small product is what plain C makes of it */
     void (*enter)(void), (*leave)(void); /* the tile registers of a thread */
     void (*pack_query)(const fov_block *block, void *query_tiles); /* from query, whose numbers are bf16 */
     /* n_rows rows of bf16, row_bytes apart, columns contiguous; 0: there were NaN or Inf, which are zeros in value_tiles */
     int (*pack_values)(const char *rows, int64_t row_bytes, int64_t n_rows, int64_t n_columns, void *value_tiles);
+    /* The same from any reals, rows ld apart; 0: there were NaN or Inf, which are zeros in the tiles. */
+    int (*split_query)(const fov_block *block, void *query_tiles);
+    int (*split_keys)(const fov_block *block, const void *rows, int64_t ld, int64_t n_rows, void *key_tiles);
+    int (*split_values)(const fov_block *block, const void *rows, int64_t ld, int64_t n_rows, void *value_tiles);
     fov_block_fn score; /* the dot product, from query_tiles and key_tiles */
+    fov_block_fn
+        score_not_finite; /* after it, from query and key: the logits that NaN and Inf take part in, where tiles were split */
     /* accumulators += weights * value for those of the block's values alone, where their keys are attended; before weighted_sum */
     void (*add_not_finite)(fov_block *block, const uint32_t *attend);
-    /* from the tile of weights and value_tiles; it rounds the weights to bf16 and leaves them packed in the tile */
+    /* from the tile of weights and value_tiles; it leaves the weights packed in the tile: one plane rounds them to bf16, two need value */
     fov_block_fn weighted_sum;
 } fov_tiles;
 

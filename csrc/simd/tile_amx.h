@@ -155,6 +155,16 @@ FOV_INLINE vf32 pairs_rounded(vf32 x)
     return _mm512_mask_mov_ps(_mm512_castsi512_ps(up), _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), x);
 }
 
+/* The first of two bf16 numbers that add up to a finite x but for 2^-16 of it; the second is what is left, rounded. Rounded too, which leaves a
+ * quarter of the error of cutting off; cut off where it would round to infinity. */
+FOV_INLINE vf32 pairs_high(vf32 x)
+{
+    const __m512i infinite = _mm512_set1_epi32(0x7f800000), high = _mm512_set1_epi32((int)0xffff0000u);
+    __m512i rounded = _mm512_castps_si512(pairs_rounded(x));
+    __mmask16 over = _mm512_cmpeq_epi32_mask(_mm512_and_si512(rounded, infinite), infinite);
+    return _mm512_castsi512_ps(_mm512_mask_and_epi32(rounded, over, _mm512_castps_si512(x), high));
+}
+
 /* 32 rows of 8 numbers of bf16 -> 8 rows of 32; 0: one of them is NaN or infinite. Rows 8 apart meet in a register as they are loaded,
  * which takes no shuffles: 24 of them are left for 256 numbers. */
 FOV_INLINE int halves_turn(const char *rows, int64_t row_bytes, char *to)

@@ -22,7 +22,7 @@ cdef extern from *:  # Python.h
 
 cdef enum:
     N_ARRAYS = 3  # query, key, value: the positional parameters
-    N_MODE = 8  # score to layout, of `attention` alone
+    N_MODE = 9  # score to precision, of `attention` alone
     N_CALL = 15  # options of one call
     MOST_OPTIONS = N_MODE + N_CALL
     SCALE = 3  # among those of a Mode
@@ -30,7 +30,9 @@ cdef enum:
     WINDOW = 6
     OUT = 13  # among those of a call
 
-cdef tuple MODE_OPTIONS = ("score", "activation", "combine", "scale", "softcap", "causal", "window", "layout")
+cdef tuple MODE_OPTIONS = (
+    "score", "activation", "combine", "scale", "softcap", "causal", "window", "layout", "precision",
+)
 cdef tuple CALL_OPTIONS = (
     "k_scale", "v_scale", "mask", "bias", "alibi_slopes", "sinks", "kv_lengths", "q_offset", "modifier",
     "tile_mask", "return_lse", "return_weights", "key_stats", "out", "num_threads",

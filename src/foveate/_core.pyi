@@ -57,6 +57,7 @@ class Plan:
         left: int,
         right: int,
         blhd: bool,
+        precision: int,
         learnt: Additive | Bilinear | None,
         sigmoid_bias: float,
         entmax_alpha: float,

@@ -74,7 +74,7 @@ cdef class Plan:
     ``learnt``: the score as an object with arrays, or None.
     """
 
-    cdef int score, activation, combine, alignment
+    cdef int score, activation, combine, alignment, precision
     cdef double scale, softcap, sigmoid_bias, entmax_alpha, select_temperature
     cdef bint scale_by_dim, blhd, offset_allowed, product, takes_sinks
     cdef int64_t left, right, top_k, select_k
@@ -84,8 +84,9 @@ cdef class Plan:
     cdef tuple output
 
     def __init__(self, int score, int activation, int combine, scale, double softcap, int alignment,
-                 bint offset_allowed, int64_t left, int64_t right, bint blhd, learnt, double sigmoid_bias,
-                 double entmax_alpha, int64_t top_k, int64_t select_k, double select_temperature):
+                 bint offset_allowed, int64_t left, int64_t right, bint blhd, int precision, learnt,
+                 double sigmoid_bias, double entmax_alpha, int64_t top_k, int64_t select_k,
+                 double select_temperature):
         self.score, self.activation, self.combine = score, activation, combine
         self.scale_by_dim = scale is None
         self.scale = 1.0 if scale is None else scale
@@ -95,6 +96,7 @@ cdef class Plan:
         self.left = FOV_OPEN if left < 0 else left
         self.right = FOV_OPEN if right < 0 else right
         self.blhd = blhd
+        self.precision = precision
         self.learnt = learnt
         self.sigmoid_bias, self.entmax_alpha, self.top_k = sigmoid_bias, entmax_alpha, top_k
         self.select_k, self.select_temperature = select_k, select_temperature
@@ -111,6 +113,7 @@ cdef class Plan:
         call.args.score = self.score
         call.args.activation = self.activation
         call.args.combine = self.combine
+        call.args.precision = self.precision
         call.args.dtype = -1
         call.args.scale = 1.0
         call.args.window_left = call.args.window_right = FOV_OPEN

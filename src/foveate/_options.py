@@ -39,3 +39,4 @@ class AttentionOptions(CallOptions, total=False):
     causal: bool | str
     window: tuple[int | None, int | None] | None
     layout: str
+    precision: str

@@ -18,10 +18,10 @@ __all__ = ["activate", "attention", "combine", "scores"]
 
 
 def _make(
-    score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, layout: Any, *sides: Any
+    score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, *others: Any
 ) -> Mode:
-    """``sides`` of the window are spread out: ``typed`` tells 1 from 1.0 and True, but not in a tuple."""
-    return Mode(score, activation, combine, scale, softcap, causal, sides or None, layout)
+    """``others``: layout, precision and the sides of the window; ``typed`` tells 1 from True, in no tuple."""
+    return Mode(score, activation, combine, scale, softcap, causal, others[2:] or None, *others[:2])
 
 
 _HOLD_ARRAYS = (Additive, Bilinear)
@@ -30,16 +30,26 @@ _cached_with_arrays = lru_cache(maxsize=8, typed=True)(_make)  # a cache keeps t
 
 
 def _mode(
-    score: Any, activation: Any, combine: Any, scale: Any, softcap: Any, causal: Any, window: Any, layout: Any
+    score: Any,
+    activation: Any,
+    combine: Any,
+    scale: Any,
+    softcap: Any,
+    causal: Any,
+    window: Any,
+    layout: Any,
+    precision: Any = "highest",
 ) -> Mode:
     """The Mode of these options, from the cache where they can be hashed."""
     if window is None or (type(window) is tuple and window):
         cached = _cached_with_arrays if isinstance(score, _HOLD_ARRAYS) else _cached
         try:
-            return cached(score, activation, combine, scale, softcap, causal, layout, *(window or ()))
+            return cached(
+                score, activation, combine, scale, softcap, causal, layout, precision, *(window or ())
+            )
         except TypeError:  # unhashable, or refused: the same words below, without this line in the traceback
             pass
-    return Mode(score, activation, combine, scale, softcap, causal, window, layout)
+    return Mode(score, activation, combine, scale, softcap, causal, window, layout, precision)
 
 
 @overload
@@ -121,6 +131,7 @@ def attention(
     causal: bool | str = False,
     window: tuple[int | None, int | None] | None = None,
     layout: str = "bhld",
+    precision: str = "highest",
     k_scale: npt.ArrayLike | None = None,
     v_scale: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
@@ -157,7 +168,7 @@ def attention(
         The values; Dv may differ from D.
     score, activation, combine : str or stage object
         The three choices of the mode, see `Mode`.
-    scale, softcap, causal, window, layout
+    scale, softcap, causal, window, layout, precision
         The other options of the mode, see `Mode`.
     k_scale, v_scale : array_like of floats, optional
         For int8 and float8: row j of key (value) stands for ``k_scale[..., j]`` times its elements. Each

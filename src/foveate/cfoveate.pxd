@@ -78,6 +78,11 @@ cdef extern from "foveate/foveate.h" nogil:
         FOV_KEY_STATS_SUM
         FOV_KEY_STATS_MAX
 
+    ctypedef enum fov_precision:
+        FOV_PRECISION_HIGHEST
+        FOV_PRECISION_HIGH
+        FOV_PRECISION_MEDIUM
+
     ctypedef struct fov_logits_tile:
         void *logits
         int64_t n_queries, n_keys, query_stride, key_stride
@@ -133,6 +138,7 @@ cdef extern from "foveate/foveate.h" nogil:
         void *parallel_for_host
         int32_t kv_dtype
         fov_array k_scale, v_scale
+        int32_t precision
 
     ctypedef struct fov_state:
         void *output

@@ -20,7 +20,8 @@ Keys and values of int8 or float8 come with scales: a row times its scale is rou
 The logits count it as `foveate.error_bound_logits` says, and the output adds 2 u |w_j| |v_j|; no product of a
 scale and an element may be below the normal range.
 
-On the ISA amx bfloat16 arrays are multiplied in tile registers: see `foveate.error_bound_tiles`.
+On the ISA amx bfloat16, float16 and, by `precision`, float32 arrays may be multiplied in tile registers: see
+`foveate.error_bound_tiles`.
 
 A selection (topk, select) jumps where two keys change places. Rows in which the errors may do that, the k-th
 and the next too close together, have no bound: theirs are infinite. So are those of results that may
@@ -39,7 +40,7 @@ from foveate import reference
 from foveate._runtime import use_isa
 from foveate.error_bound_logits import COMPUTE_F32, COMPUTE_F64, F64, Options, logits, stage_of
 from foveate.error_bound_outputs import STORING, Storing, key_stats_error, output_error
-from foveate.error_bound_tiles import lost_logits, lost_outputs, rounded_weights, tiles_of
+from foveate.error_bound_tiles import TILED, lost_outputs, rounded_weights, tiled_logits, tiles_of
 from foveate.error_bound_weights import Problem, weight_errors
 from foveate.reference_modifier import modified
 from foveate.reference_stages import LSE
@@ -66,7 +67,7 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
     ----------
     query, key, value : array_like
         As for `foveate.attention`: float32, float64, float16 or bfloat16, already rounded to it, and for key
-        and value int8 or float8_e4m3fn. For bfloat16 the bounds are those of the ISA in use.
+        and value int8 or float8_e4m3fn. The bounds are those of the ISA in use.
     **options
         Those options of `foveate.attention` that change values. A ``modifier`` counts as exact on what it is
         given and must not move two logits apart: |M(x) - M(y)| <= |x - y|, as additions and masks do.
@@ -94,13 +95,14 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
         raise TypeError(f"query must be one of {', '.join(STORING)}, got {dtype}")
     options = {name: option for name, option in options.items() if option is not None}
     kind = options.pop("key_stats", None)
+    precision = options.pop("precision", "highest")
     name, stage = stage_of("activation", options.get("activation", "softmax"), reference.ACTIVATIONS)
     combine = stage_of("combine", options.get("combine", "weighted_sum"), reference.COMBINES)
     storing, kernel = STORING[dtype.name], COMPUTE_F64 if dtype == np.float64 else COMPUTE_F32
     scaled = np.asarray(key).dtype.name not in STORING
     layout = options.get("layout", "bhld")
     score, _ = stage_of("score", options.get("score", "scaled_dot"), reference.SCORES)
-    tiles = tiles_of(query, key, value, (score, name, combine[0]), options)
+    tiles = tiles_of(query, key, value, (score, name, combine[0]), options, precision)
     key = reference.scaled_rows(key, options.pop("k_scale", None), layout)
     value = reference.scaled_rows(value, options.pop("v_scale", None), layout)
     has_lse = name in LSE
@@ -116,7 +118,7 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
             attended = attended & ~np.isneginf(change)
         sizes = logits(query, key, weights.shape, options, change, scaled)
         problem = Problem(
-            logits=lost_logits(sizes, query, key, options) if tiles.scores else sizes,
+            logits=tiled_logits(sizes, query, key, options, tiles) if tiles.scores else sizes,
             exact_logits=lambda: _exact_logits(query, key, value, attended, options),
             weights=weights,
             attended=attended,
@@ -124,14 +126,14 @@ def bounds(query: ArrayLike, key: ArrayLike, value: ArrayLike, **options: Any) -
             options=options,
         )
         errors = weight_errors(name, stage, problem)
-        errors = rounded_weights(name, errors, weights) if tiles.sums else errors
+        errors = rounded_weights(name, errors, weights, tiles) if tiles.sums else errors
         smallest = kernel.smallest + COMPUTE_F64.smallest
         stored = errors.weights + storing.u_out * np.abs(weights) + (smallest + storing.half_step)
         stored = np.where(errors.unclear[..., None], np.inf, stored)
         stored = _or_overflow(stored, weights, storing)
         rounded = storing._replace(u_out=storing.u_out + 2 * kernel.u) if scaled else storing
         output = output_error(*combine, problem, errors, value, rounded) * (1 + 2 * kernel.u if scaled else 1)
-        output = output + lost_outputs(weights, value, options) if tiles.sums else output
+        output = output + lost_outputs(weights, value, options, tiles) if tiles.sums else output
         output = _or_overflow(output, exact.output, storing)
         lse = None
         if errors.lse is not None and exact.lse is not None:
@@ -147,7 +149,8 @@ def bounds_per_isa(
     """`bounds` on each of these instruction sets; only tile registers (amx) make a difference."""
     with use_isa("scalar"):
         found = dict.fromkeys(isas, bounds(query, key, value, **options))
-    if "amx" in found and np.asarray(query).dtype.name == "bfloat16":
+    dtypes = {dtype for dtype, precision in TILED if precision in (None, options.get("precision"))}
+    if "amx" in found and np.asarray(query).dtype.name in dtypes:
         with use_isa("amx"):
             found["amx"] = bounds(query, key, value, **options)
     return found

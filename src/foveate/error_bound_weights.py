@@ -14,7 +14,8 @@ lag by T (8 in log2 units), and moves by more than T: a key T above m rounds 2 u
 each unit of their way, at most h + T, and one exponential and one product each, at most 1 + h / T of them.
 With ds = max_j dx_j over the attended keys and p_j = exp(x_j - lse)::
 
-    dw_j = (2 ds + 2 e_exp + 2 g_Lk + a(h_j) + a(mean h) + u) p_j
+    dw_j = (e^(2 ds) (1 + r_j) - 1) p_j              r_j = 2 e_exp + 2 g_Lk + a(h_j) + a(mean h) + u
+         = 1 where 2 ds > 600                        no weight is larger; p_j of the reference may be 0 there
     dlse = ds + e_exp + g_Lk + a(mean h) + u mean h
 
 u: one quotient; 2 g_Lk: its sum and the weighted sum's. u mean h is the rounding of c, which in a weight is
@@ -25,7 +26,8 @@ gain u (2 |s| + 2 max_j X_j + 2 T + 2) + e_exp. **softmax1** is softmax with a s
 logit is at most dx relative in w; likewise e_exp in the exponential is at most e_exp; the sum rounds once and
 the reciprocal is off by 9/8 u at most::
 
-    dw_j = (dx_j + e_exp + 17/8 u) w_j               r gains 2 for the argument of exp2, 3 with a bias
+    dw_j = (e^(dx_j) (1 + e_exp + 17/8 u) - 1) w_j   r gains 2 for the argument of exp2, 3 with a bias
+         = 1 where dx_j > 600
 
 **relu, relu2, tanh, identity.** The logit meets one more rounding, its product with the scale (r gains 1)::
 
@@ -92,6 +94,7 @@ __all__ = ["Problem", "WeightErrors", "power_error", "unclear_order", "weight_er
 
 STALE = 8 * np.log(2.0)  # how far the reference maximum of softmax may lag
 SMALLEST_TILE = 32  # keys; csrc/attention/plan.c
+LARGEST_MOVE = 600.0  # e^600 times what float64 flushes to 0 is nothing in float32
 U_64 = COMPUTE_F64.u
 Bools = NDArray[np.bool_]
 
@@ -164,14 +167,24 @@ def _softmax(problem: Problem, with_zero: bool) -> WeightErrors:
     weights, n_keys = problem.weights, problem.weights.shape[-1]
     below, mean = _below_max(weights)
     relative, lse = np.zeros(weights.shape), np.zeros(weights.shape[:-1])
+    moved = np.zeros(weights.shape[:-1])
     for a in (problem.kernel, COMPUTE_F64):
         row = np.max(problem.errors(a), axis=-1, initial=0.0)
         side, mean_side, sums = _argument(below, n_keys, a), _argument(mean, n_keys, a), g(n_keys, a.u)
         common = _sink(problem, with_zero, a)
-        relative = relative + side + (2 * row + 2 * a.e_exp + 2 * sums + a.u + mean_side + common)[..., None]
+        moved = moved + 2 * row
+        relative = relative + side + (2 * a.e_exp + 2 * sums + a.u + mean_side + common)[..., None]
         lse = lse + (row + a.e_exp + sums + mean_side + a.u * mean + common)
     unclear = np.zeros(weights.shape[:-1], np.bool_)
-    return WeightErrors(weights * relative, weights * relative, lse, unclear, positive=True)
+    errors = _of_exponentials(problem, moved[..., None], relative)
+    return WeightErrors(errors, errors, lse, unclear, positive=True)
+
+
+def _of_exponentials(problem: Problem, moved: F64, relative: F64) -> F64:
+    """Errors of weights of at most 1 whose logarithms move by ``moved``, and that round by ``relative``."""
+    growth = np.expm1(np.minimum(moved, LARGEST_MOVE))
+    errors = problem.weights * (growth + relative + growth * relative)
+    return np.where(moved > LARGEST_MOVE, np.where(problem.attended, 1.0, 0.0), errors)
 
 
 def _sink(problem: Problem, with_zero: bool, a: Arithmetic) -> F64:
@@ -191,11 +204,11 @@ def _sink(problem: Problem, with_zero: bool, a: Arithmetic) -> F64:
 
 
 def _sigmoid(problem: Problem, stage: Any) -> F64:
-    relative = np.zeros(problem.weights.shape)
+    moved, relative = np.zeros(problem.weights.shape), np.zeros(())
     for a in (problem.kernel, COMPUTE_F64):
-        argument = problem.errors(a, 3 if stage.bias else 2) + (3 * a.u * abs(stage.bias))
-        relative = relative + argument + a.e_exp + 17 / 8 * a.u
-    return problem.weights * relative
+        moved = moved + problem.errors(a, 3 if stage.bias else 2) + (3 * a.u * abs(stage.bias))
+        relative = relative + (a.e_exp + 17 / 8 * a.u)
+    return _of_exponentials(problem, moved, relative)
 
 
 def _relu(problem: Problem, stage: None) -> F64:

@@ -23,6 +23,9 @@ _MOST = 2**62  # keys: more than there can be
 _UNBOUNDED, _EQUAL_LENGTHS, _TOP_LEFT, _BOTTOM_RIGHT = range(4)  # Alignment in _core.pyx
 
 
+_PRECISIONS = ("highest", "high", "medium")  # fov_precision
+
+
 def _index(kind: str, stage: object) -> int:
     """The kernel's place in its list; refuses what is none."""
     return _NAMES[kind].index(stages.kernel_of(kind, stage, _NAMES[kind]))
@@ -64,6 +67,11 @@ class Mode(_core.Planned):
     layout : str, default "bhld"
         Order of the axes of query, key, value and output: "bhld" is (..., heads, length, dim), "blhd" is
         (..., length, heads, dim).
+    precision : str, default "highest"
+        How exact products of float32 have to be, in PyTorch's words: "highest", as float32; "high", sums of
+        products to 4.6e-5 of their sizes at most, 2e-6 as a rule; "medium", as bfloat16. Less is faster with
+        tile registers (ISA amx, not few rows, see docs/numerics.md); elsewhere, and for other dtypes, it
+        changes nothing.
 
     Raises
     ------
@@ -92,6 +100,7 @@ class Mode(_core.Planned):
     causal: bool | str = False
     window: tuple[int | None, int | None] | None = None
     layout: str = "bhld"
+    precision: str = "highest"
 
     def __post_init__(self) -> None:
         for kind in _NAMES:
@@ -100,6 +109,7 @@ class Mode(_core.Planned):
             "causal": _validate.causal(self.causal),
             "window": _validate.window(self.window),
             "layout": _validate.choice("layout", self.layout, ("bhld", "blhd")),
+            "precision": _validate.choice("precision", self.precision, _PRECISIONS),
         }
         if self.scale is not None:
             checked["scale"] = _validate.real("scale", self.scale, "a finite number or None")
@@ -138,6 +148,7 @@ class Mode(_core.Planned):
             _validate.window_side(left),
             _validate.window_side(right),
             self.layout == "blhd",
+            _PRECISIONS.index(self.precision),
             score if isinstance(score, stages.Additive | stages.Bilinear) else None,
             activation.bias if isinstance(activation, stages.Sigmoid) else 0.0,
             activation.alpha if isinstance(activation, stages.Entmax) else 0.0,

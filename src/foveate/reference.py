@@ -179,6 +179,7 @@ def attention(
     causal: bool | str = False,
     window: tuple[int | None, int | None] | None = None,
     layout: str = "bhld",
+    precision: str = "highest",
     k_scale: npt.ArrayLike | None = None,
     v_scale: npt.ArrayLike | None = None,
     mask: npt.ArrayLike | None = None,
@@ -197,9 +198,9 @@ def attention(
 ) -> Array | Result:
     """Attention of every query row over its keys, in float64.
 
-    Parameters are those of `foveate.attention`; ``num_threads`` and ``tile_mask`` are ignored, scales taken
-    with any dtype, and little is checked. ``modifier`` may also be a Python function of the logits
-    (..., Hq, Lq, Lk) that returns as many.
+    Parameters are those of `foveate.attention`; ``num_threads``, ``precision`` and ``tile_mask`` are
+    ignored, scales taken with any dtype, and little is checked. ``modifier`` may also be a Python function of
+    the logits (..., Hq, Lq, Lk) that returns as many.
 
     Returns
     -------

@@ -20,6 +20,7 @@ MODES = {
     "Mode(softcap=30.0, causal=True)": Mode(softcap=30, causal=True),
     "Mode(causal='bottom_right', window=(7, 0))": Mode(causal="bottom_right", window=[7, 0]),
     "Mode(window=(None, 3), layout='blhd')": Mode(window=(None, 3), layout="blhd"),
+    "Mode(precision='high')": Mode(precision="high"),
     "Mode(score='additive', activation='sparsemax')": Mode("additive", "sparsemax"),
     "Mode(score=Cosine(temperature=0.1), activation=Entmax(alpha=1.25))": Mode(Cosine(0.1), Entmax(1.25)),
     "Mode(score=Additive(), activation=Sigmoid(bias=-3.0))": Mode(Additive(), Sigmoid(-3)),
@@ -120,6 +121,12 @@ def test_attention_is_exactly_a_mode_called(options, extras):
 def test_checked_when_made():
     with pytest.raises(ValueError, match="softcap"):
         Mode(softcap=-1.0)
+    with pytest.raises(
+        ValueError, match=r"precision must be one of 'highest', 'high', 'medium', got 'hihg'; did"
+    ):
+        Mode(precision="hihg")
+    with pytest.raises(TypeError, match="precision must be a name"):
+        foveate.attention(*[np.eye(2)] * 3, precision=2)
     with pytest.raises(TypeError, match="causal"):
         foveate.attention(*[np.eye(2)] * 3, causal=0)  # 0 == False, but is no bool
 

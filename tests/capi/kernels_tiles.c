@@ -48,6 +48,7 @@ static tile_case case_new(suite *suite)
     c.block.head_dim = PICK(random, 16, 17, 31, 32, 33, 63, 64, 65, 80, 127, 128, 129, 256);
     c.block.value_dim = PICK(random, 16, 17, 31, 32, 33, 48, 63, 64, 65, 80, 127, 128, 129);
     c.block.multiplier = 1;
+    c.block.n_planes = 1;
     return c;
 }
 

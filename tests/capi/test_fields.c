@@ -113,6 +113,7 @@ static void test_enumerators(void)
         WRONG("key_stats.dtype", a->key_stats.dtype = unknown[i]);
         WRONG("key_stats_kind", a->key_stats_kind = unknown[i]);
         WRONG("kv_dtype", a->kv_dtype = unknown[i]);
+        WRONG("precision", a->precision = unknown[i]);
         WRONG("k_scale.dtype", (a->kv_dtype = FOV_INT8, a->k_scale = a->mask, a->k_scale.dtype = unknown[i]));
         WRONG("v_scale.dtype", (a->kv_dtype = FOV_F8_E4M3, a->v_scale = a->mask, a->v_scale.dtype = unknown[i]));
     }
@@ -127,6 +128,7 @@ static void test_enumerators(void)
     WRONG("k_scale.batch_bytes", (a->kv_dtype = FOV_INT8, a->k_scale = a->lse, a->k_scale.batch_bytes = NULL));
     WRONG("v_scale", (a->kv_dtype = FOV_INT8, a->v_scale = a->lse, a->v_scale.row_bytes = INT64_C(1) << 60));
     ALLOWED((a->kv_dtype = FOV_INT8, a->k_scale = a->v_scale = a->lse));
+    ALLOWED(a->precision = FOV_PRECISION_MEDIUM);
 }
 
 /* Results whose elements share bytes. */

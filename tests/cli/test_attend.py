@@ -47,6 +47,7 @@ OPTIONS = {
         ["--score", "dot", "--activation", "sigmoid", "--scale", "0.5", "--softcap", "3"],
         {"score": "dot", "activation": "sigmoid", "scale": 0.5, "softcap": 3.0},
     ),
+    "precision": (["--precision", "medium"], {"precision": "medium"}),
     "top left": (["--causal", "top_left"], {"causal": "top_left"}),
     "bottom right": (["--causal", "bottom_right"], {"causal": "bottom_right"}),
     "window": (

@@ -114,6 +114,7 @@ def test_bad_input(folder, key):
         (["--window", "3"], "L,R"),
         (["--window", "-3,1"], "window left"),
         (["--causal", "maybe"], "--causal"),
+        (["--precision", "low"], "--precision"),
         (["--sinks", "1,2,3"], "sinks"),
         (["--sinks", "1,2", "--activation", "sigmoid"], "sinks"),
         (["--lse", "lse.npy", "--activation", "sigmoid"], "return_lse"),

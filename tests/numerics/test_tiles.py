@@ -98,7 +98,6 @@ class Test_same_bits_as_avx512:
     CASES: ClassVar = {
         "f32": ({"dtype": "f32"}, {}),
         "f64": ({"dtype": "f64"}, {}),
-        "f16": ({"dtype": "f16"}, {}),
         "few rows": ({"q_len": 2, "heads": (4, 2)}, {}),
         "few keys": ({"kv_len": 15}, {}),
         "few columns": ({"head_dim": 15, "value_dim": 15}, {}),

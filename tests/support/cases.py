@@ -78,6 +78,7 @@ class Case:
     temperature: float = 1.0  # of cosine and select
     sigmoid_bias: float = 0.0
     key_stats: str | None = None
+    precision: str = "highest"
     scale: float | None = None
     softcap: float | None = None
     causal: bool | str = False
@@ -150,6 +151,7 @@ class Case:
             "activation",
             "combine",
             "key_stats",
+            "precision",
             "scale",
             "softcap",
             "causal",
@@ -284,6 +286,7 @@ def _choose_case(seed: int, choose: Choose) -> Case:
         temperature=choose([1.0, 1.0, 0.25, 3.0]),
         sigmoid_bias=choose([0.0, -3.5]),
         key_stats=choose([None, None, "sum", "max"]),
+        precision=choose(["highest", "highest", "high", "medium"]),
         scale=choose([None, None, None, 0.0, -0.5, 3.75, 1e-3]),
         softcap=choose([None, None, None, 30.0, 1.5]),
         kv_lengths=choose([None, None, "scalar", "batch", "last"]),

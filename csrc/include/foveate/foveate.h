@@ -137,6 +137,10 @@ typedef struct fov_parameter {
 /* Per-key totals of the weights over the queries. */
 enum { FOV_KEY_STATS_NONE = 0, FOV_KEY_STATS_SUM = 1, FOV_KEY_STATS_MAX = 2 };
 
+/* How exact f32 products have to be, relative to the sum of their sizes: as f32; to 5e-5, seen 2e-6; to 2^-7, as bf16 inputs are. Where there are
+ * no tile registers, or a call does not fill them, all three are FOV_PRECISION_HIGHEST. Other dtypes have their own precision. */
+typedef enum fov_precision { FOV_PRECISION_HIGHEST = 0, FOV_PRECISION_HIGH = 1, FOV_PRECISION_MEDIUM = 2 } fov_precision;
+
 /* A part of the logits of one query head, for a modifier: element (query i, key j) at logits[i * query_stride + j * key_stride],
  * float, or double for FOV_F64. They are scaled, capped and biased already; masks follow. Strides in elements. */
 typedef struct fov_logits_tile {
@@ -235,6 +239,8 @@ typedef struct fov_attention_args {
 
     int32_t kv_dtype; /* of key and value: 0 = dtype; FOV_INT8 or FOV_F8_E4M3: row j stands for scale_j times its elements */
     fov_array k_scale, v_scale; /* (batch, n_kv_heads, kv_len) FOV_F32, with kv_dtype; column_bytes unused; absent = ones */
+
+    int32_t precision; /* fov_precision, of FOV_F32 */
 } fov_attention_args;
 
 /* Two states of the same rows over different keys joined into one, as after split keys or a shared prefix:

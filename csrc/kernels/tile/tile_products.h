@@ -1,5 +1,6 @@
 /* The dot score and the weighted sum as products of tiles: S^T = K Q^T and O^T += V^T P^T, queries in the lanes as everywhere else.
- * Up to three tiles of sums, 16 keys or columns x 16 lanes each, share a tile of keys or values; 16 cycles a product, 8.5 a load. */
+ * Up to three tiles of sums, 16 keys or columns x 16 lanes each, share a tile of keys or values; 16 cycles a product, 8.5 a load.
+ * Of two planes a product is high high + low high + high low: nine products of eight loads. low low is left out, 2^-16 of it. */
 
 #define FOV_KEEP_TILES(of, at)                                                                                                   \
     do {                                                                                                                         \
@@ -8,24 +9,26 @@
         if (n_vectors > 2) of(2, at + 2 * TILE_ROW_BYTES, step);                                                                 \
     } while (0)
 
-/* sums 0 .. 2 += tile 3 times the tiles of `right`, whose rows are a step apart. */
-#define FOV_ADD_PRODUCTS(right)                                                                                                  \
+/* Tiles 4 to 6, rows `apart` bytes from each other. */
+#define FOV_LOAD_RIGHT(right, apart)                                                                                             \
     do {                                                                                                                         \
-        tile_load(4, right, step);                                                                                               \
-        tile_product(0, 3, 4);                                                                                                   \
-        if (n_vectors > 1) {                                                                                                     \
-            tile_load(5, right + TILE_ROW_BYTES, step);                                                                          \
-            tile_product(1, 3, 5);                                                                                               \
-        }                                                                                                                        \
-        if (n_vectors > 2) {                                                                                                     \
-            tile_load(6, right + 2 * TILE_ROW_BYTES, step);                                                                      \
-            tile_product(2, 3, 6);                                                                                               \
-        }                                                                                                                        \
+        tile_load(4, right, apart);                                                                                              \
+        if (n_vectors > 1) tile_load(5, right + TILE_ROW_BYTES, apart);                                                          \
+        if (n_vectors > 2) tile_load(6, right + 2 * TILE_ROW_BYTES, apart);                                                      \
     } while (0)
 
-FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors)
+/* sums 0 .. 2 += tile `left` times tiles 4 to 6 */
+#define FOV_ADD_PRODUCTS(left)                                                                                                   \
+    do {                                                                                                                         \
+        tile_product(0, left, 4);                                                                                                \
+        if (n_vectors > 1) tile_product(1, left, 5);                                                                             \
+        if (n_vectors > 2) tile_product(2, left, 6);                                                                             \
+    } while (0)
+
+FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors, const int n_planes)
 {
     const int64_t step = n_vectors * TILE_ROW_BYTES; /* bytes of a row of logits, and of pairs of queries */
+    const int64_t whole = (b->head_dim + FOV_TILE_DEPTH - 1) / FOV_TILE_DEPTH * FOV_TILE_DEPTH;
     for (int64_t k = 0; k < b->n_keys; k += FOV_TILE_KEYS) {
         const char *keys = (const char *)b->key_tiles + k * b->key_tiles_bytes, *queries = b->query_tiles;
         char *logits = (char *)b->tile + k * step;
@@ -34,19 +37,32 @@ FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors)
         tile_zero(2);
         for (int64_t d = 0; d < b->head_dim; d += FOV_TILE_DEPTH, keys += TILE_ROW_BYTES, queries += TILE_ROWS * step) {
             tile_load(3, keys, b->key_tiles_bytes);
-            FOV_ADD_PRODUCTS(queries);
+            FOV_LOAD_RIGHT(queries, step);
+            FOV_ADD_PRODUCTS(3);
+            if (n_planes > 1) {
+                tile_load(7, keys + 2 * whole, b->key_tiles_bytes);
+                FOV_ADD_PRODUCTS(7);
+                FOV_LOAD_RIGHT(queries + whole / 2 * step, step);
+                FOV_ADD_PRODUCTS(3);
+            }
         }
         FOV_KEEP_TILES(tile_store, logits);
     }
 }
 
-static void FOV_NAME(tile_score)(fov_block *b)
+FOV_INLINE void FOV_NAME(tile_score_planes)(const fov_block *b, const int n_planes)
 {
     switch (b->n_lanes / VR_LANES) {
-    case 1: FOV_NAME(tile_score_of)(b, 1); break;
-    case 2: FOV_NAME(tile_score_of)(b, 2); break;
-    default: FOV_NAME(tile_score_of)(b, 3);
+    case 1: FOV_NAME(tile_score_of)(b, 1, n_planes); break;
+    case 2: FOV_NAME(tile_score_of)(b, 2, n_planes); break;
+    default: FOV_NAME(tile_score_of)(b, 3, n_planes);
     }
+}
+
+static void FOV_NAME(tile_score)(fov_block *b)
+{
+    if (b->n_planes > 1) FOV_NAME(tile_score_planes)(b, 2);
+    else FOV_NAME(tile_score_planes)(b, 1);
 }
 
 /* The weights of two keys as pairs, in place: a row of pairs lies no farther than the rows it comes from. Zeros up to a multiple of
@@ -72,50 +88,65 @@ FOV_INLINE void FOV_NAME(tile_pack_weights)(const fov_block *b, const int n_vect
         }
 }
 
-FOV_INLINE void FOV_NAME(tile_sum_of)(const fov_block *b, const int n_vectors)
+/* Two planes in place: the pairs of two keys, high and then low, take the two rows that the keys had. */
+FOV_INLINE void FOV_NAME(tile_split_weights)(const fov_block *b, const int n_vectors)
 {
-    const int64_t step = n_vectors * TILE_ROW_BYTES; /* bytes of a row of pairs of weights, and of accumulators */
-    const int64_t n_tiles = (b->value_dim + FOV_TILE_KEYS - 1) / FOV_TILE_KEYS; /* of 32 keys */
-    if (b->has_rounded_weights) FOV_NAME(tile_pack_weights)(b, n_vectors, 0);
+    const int64_t n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
+    for (int64_t k = 0; k % FOV_TILE_DEPTH != 0 || k < n_keys; k += 2)
+#pragma GCC unroll 3
+        for (int j = 0; j < n_vectors; j++) {
+            real *w = (real *)b->tile + k * n_lanes + j * VR_LANES;
+            vr even = vr_zero(), odd = vr_zero();
+            if (k < n_keys) even = FOV_NAME(tile_take_not_finite)(b, k, j * VR_LANES, vr_load(w));
+            if (k + 1 < n_keys) odd = FOV_NAME(tile_take_not_finite)(b, k + 1, j * VR_LANES, vr_load(w + n_lanes));
+            FOV_NAME(tile_store_pairs)((char *)w, n_lanes * (int64_t)sizeof(real), even, odd, 2);
+        }
+}
+
+FOV_INLINE void FOV_NAME(tile_sum_of)(const fov_block *b, const int n_vectors, const int n_planes)
+{
+    const int64_t step = n_vectors * TILE_ROW_BYTES,
+                  apart = n_planes * step; /* bytes of a row of accumulators; from pairs to pairs */
+    const int64_t n_tiles = (b->value_dim + FOV_TILE_KEYS - 1) / FOV_TILE_KEYS; /* of 32 keys and a plane */
+    if (n_planes > 1) FOV_NAME(tile_split_weights)(b, n_vectors);
+    else if (b->has_rounded_weights) FOV_NAME(tile_pack_weights)(b, n_vectors, 0);
     else FOV_NAME(tile_pack_weights)(b, n_vectors, 1);
     for (int64_t c = 0; c < n_tiles; c++) {
         const char *values = (const char *)b->value_tiles + c * TILE_BYTES, *weights = b->tile;
         char *out = (char *)b->accumulators + c * TILE_ROWS * step;
         FOV_KEEP_TILES(tile_load, out);
-        for (int64_t k = 0; k < b->n_keys; k += FOV_TILE_DEPTH, values += n_tiles * TILE_BYTES, weights += TILE_ROWS * step) {
+        for (int64_t k = 0; k < b->n_keys; k += FOV_TILE_DEPTH) {
             tile_load(3, values, TILE_ROW_BYTES);
-            FOV_ADD_PRODUCTS(weights);
+            FOV_LOAD_RIGHT(weights, apart);
+            FOV_ADD_PRODUCTS(3);
+            if (n_planes > 1) {
+                tile_load(7, values + n_tiles * TILE_BYTES, TILE_ROW_BYTES);
+                FOV_ADD_PRODUCTS(7);
+                FOV_LOAD_RIGHT(weights + step, apart);
+                FOV_ADD_PRODUCTS(3);
+            }
+            values += n_planes * n_tiles * TILE_BYTES;
+            weights += TILE_ROWS * apart;
         }
         FOV_KEEP_TILES(tile_store, out);
     }
 }
 
-static void FOV_NAME(tile_weighted_sum)(fov_block *b)
+FOV_INLINE void FOV_NAME(tile_sum_planes)(const fov_block *b, const int n_planes)
 {
     switch (b->n_lanes / VR_LANES) {
-    case 1: FOV_NAME(tile_sum_of)(b, 1); break;
-    case 2: FOV_NAME(tile_sum_of)(b, 2); break;
-    default: FOV_NAME(tile_sum_of)(b, 3);
+    case 1: FOV_NAME(tile_sum_of)(b, 1, n_planes); break;
+    case 2: FOV_NAME(tile_sum_of)(b, 2, n_planes); break;
+    default: FOV_NAME(tile_sum_of)(b, 3, n_planes);
     }
 }
 
-/* Before the sum, whose value_tiles have zeros for NaN and infinities: what those do to the rows that attend their keys. */
-static void FOV_NAME(tile_add_not_finite)(fov_block *b, const uint32_t *attend)
+static void FOV_NAME(tile_weighted_sum)(fov_block *b)
 {
-    const int n_lanes = b->n_lanes;
-    for (int k = 0; k < b->n_keys; k++) {
-        const real *v = (const real *)b->value + k * b->value_ld;
-        for (int64_t c = 0; c < b->value_dim; c++) {
-            if (v[c] - v[c] == 0) continue;
-            for (int i = 0; i < n_lanes; i += VR_LANES) {
-                vm m = vr_bits(attend + (int64_t)(k / 32) * n_lanes + i, k % 32);
-                real *out = (real *)b->accumulators + c * n_lanes + i;
-                vr sum = vr_load(out), w = vr_load((const real *)b->tile + (int64_t)k * n_lanes + i);
-                vr_store(out, vr_select(m, vr_fma(vr_set1(v[c]), w, sum), sum));
-            }
-        }
-    }
+    if (b->n_planes > 1) FOV_NAME(tile_sum_planes)(b, 2);
+    else FOV_NAME(tile_sum_planes)(b, 1);
 }
 
 #undef FOV_KEEP_TILES
+#undef FOV_LOAD_RIGHT
 #undef FOV_ADD_PRODUCTS

@@ -12,7 +12,10 @@
 #include "simd/vec_real.h"
 
 #include "kernels/tile/tile_check.h"
+#include "kernels/tile/tile_careful.h"
 #include "kernels/tile/tile_pack.h"
+#include "kernels/tile/tile_split.h"
+
 #include "kernels/tile/tile_products.h"
 #undef FOV_REAL_BITS
 
@@ -27,7 +30,11 @@ static const fov_tiles tiles = {
     .leave = leave_tiles,
     .pack_query = FOV_NAME(tile_pack_query),
     .pack_values = FOV_NAME(tile_pack_values),
+    .split_query = FOV_NAME(tile_split_query),
+    .split_keys = FOV_NAME(tile_split_keys),
+    .split_values = FOV_NAME(tile_split_values),
     .score = FOV_NAME(tile_score),
+    .score_not_finite = FOV_NAME(tile_score_not_finite),
     .add_not_finite = FOV_NAME(tile_add_not_finite),
     .weighted_sum = FOV_NAME(tile_weighted_sum),
 };

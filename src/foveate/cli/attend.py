@@ -44,6 +44,13 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--window", callback=window, metavar="L,R", help="L keys before, R after; or none.")
 @click.option("--layout", default="bhld", show_default=True, type=click.Choice(["bhld", "blhd"]))
+@click.option(
+    "--precision",
+    default="highest",
+    show_default=True,
+    type=click.Choice(["highest", "high", "medium"]),
+    help="Of float32 products in tile registers.",
+)
 @click.option("--mask", type=FILE, help="bool .npy, true = attend; broadcasts to (..., Hq, Lq, Lk).")
 @click.option("--bias", type=FILE, help="float .npy, added to the logits; broadcasts alike.")
 @click.option(
