@@ -54,8 +54,11 @@ class Outcome:
             yield self._against_own()
 
     def drops(self, row: Row) -> bool:
-        """Whether a row is below a target that is known to be out of reach: against peers, else our own."""
-        against = row.rival in self.times if self.target.peers else row.rival.startswith("own")
+        """Whether a row is below a target that is out of reach: that of peers, else our own, else a limit."""
+        if self.target.peers:
+            against = row.rival in self.times
+        else:
+            against = row.rival.startswith("own" if self.target.own else LIMIT)
         return bool(self.target.dropped) and row.met is False and against
 
     def _against_own(self) -> Row:

@@ -42,7 +42,8 @@ class Target:
     ``mask`` is "", "bool" or "float"; ``window`` the number of keys that a query sees, itself the last;
     ``rival`` begins the names of the forms that count, all where it is empty; ``threads`` overrides those
     of the run; ``prepared`` calls a Mode with ``out=``. ``dropped`` says why ``peers``, or without them
-    ``own``, is out of reach, with a figure that docs/performance.md explains; it is measured all the same.
+    ``own``, or without both ``share``, is out of reach, with a figure that docs/performance.md explains; it
+    is measured all the same.
     """
 
     name: str

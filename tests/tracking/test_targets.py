@@ -139,6 +139,8 @@ def test_a_dropped_target_is_measured_and_counted_apart():
         (f"{LIMIT}: fma_f32", False),
         ("own: small", True),
     ]
+    limit = cli.Outcome(replace(own, own=None), 1, "scalar", alone)
+    assert [limit.drops(row) for row in limit.rows()] == [True]
     kept = cli.Outcome(replace(target, dropped=""), 1, "scalar", times)
     assert not any(kept.drops(row) for row in kept.rows())
 
