@@ -186,7 +186,10 @@ def amx(session: nox.Session) -> None:
         session.warn("the emulation of tile registers needs AVX-512: nothing was tested")
         return
     on_amx = {"FOVEATE_ISA": "amx"}
-    session.run("pytest", "-q", *(f"tests/numerics/test_{name}.py" for name in TILES), env=on_amx)
+    numbers = [f"tests/numerics/test_{name}.py" for name in TILES]
+    session.run("pytest", "-q", *numbers, env=on_amx)
+    f32 = [name for name in numbers if not name.endswith(("tiles.py", "guard_pages.py", "error_bound.py"))]
+    session.run("pytest", "-q", *f32, env={**on_amx, "FOVEATE_F32": "amx"})
     session.run("pytest", "-q", "tests/api/test_runtime.py", "tests/cli/test_commands.py")
 
 

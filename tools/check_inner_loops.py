@@ -47,7 +47,11 @@ class Expected:
 # of head_dim or 2 keys: 24 multiply-adds per step, 8 broadcasts folded or alone, 3 loads; the dot asks for
 # lines of the next rows. AMX: three tiles of sums share a tile of keys or values, or two planes of it; in the
 # probe 2 x 2 sums take four products from four tiles.
-AMX_LOOPS = (Expected(tdp=3, tile_loads=4, most=18), Expected(tdp=9, tile_loads=8, most=36))
+AMX_LOOPS = (
+    Expected(tdp=3, tile_loads=4, most=18),
+    Expected(tdp=9, tile_loads=8, most=36),
+    Expected(tdp=18, tile_loads=13, most=64),
+)
 LOOPS: dict[str, dict[str, tuple[Expected, ...]]] = {
     "isa_avx512": {
         "fov_score_dot_lanes_f32_avx512": (Expected(fma=192, most=324),),

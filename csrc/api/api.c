@@ -1,5 +1,6 @@
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/last_plan.h"
@@ -46,7 +47,9 @@ static fov_status make_plan(const fov_attention_args *args, fov_attention_args *
         const fov_isa *isa = fov_active_isa(&status);
         if (!isa) return fov_problem(status, "%s", fov_status_string(status));
         if (fov_recall_plan(args, isa, plan)) return FOV_OK;
-        status = fov_plan_make(args, isa, plan);
+        int f32_by_tiles = fov_f32_by_tiles(&status);
+        if (status != FOV_OK) return fov_problem(status, "FOVEATE_F32 must be fma or amx, got %s", getenv("FOVEATE_F32"));
+        status = fov_plan_make(args, isa, f32_by_tiles, plan);
         if (status != FOV_OK || !plan->tiles || fov_tiles_ready(isa)) break; /* else once more, with the next ISA */
     }
     if (status == FOV_OK) fov_remember_plan(plan);

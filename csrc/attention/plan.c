@@ -75,24 +75,26 @@ static void choose_layouts(const fov_attention_args *a, fov_plan *p)
 }
 
 /* How many bf16 numbers stand for one in tile products: bf16 is one, f16 the sum of two, and so is f32 to 2^-16, where that is precise
- * enough; 0: no tile products. */
-static int planes_of(const fov_attention_args *a, const fov_plan *p)
+ * enough; the sum of three to 2^-24, which is as good as f32; 0: no tile products. */
+static int planes_of(const fov_attention_args *a, const fov_plan *p, int f32_by_tiles)
 {
+    static const int of_f32[] = {
+        [FOV_PRECISION_HIGHEST] = 3, [FOV_PRECISION_HIGH] = 2, [FOV_PRECISION_MEDIUM] = 1}; /* bf16 numbers */
     if (p->stored_type != a->dtype) return 0;
     switch (a->dtype) {
     case FOV_BF16: return 1;
     case FOV_F16: return 2;
-    case FOV_F32: return a->precision == FOV_PRECISION_HIGH ? 2 : a->precision == FOV_PRECISION_MEDIUM ? 1 : 0;
+    case FOV_F32: return a->precision == FOV_PRECISION_HIGHEST && !f32_by_tiles ? 0 : of_f32[a->precision];
     default: return 0;
     }
 }
 
 /* Products of bf16 numbers in tile registers: a dot product of rows, and sums of weights times values. Few rows read K and V once, which takes
  * longer than their products. */
-static void choose_tiles(const fov_attention_args *a, fov_plan *p)
+static void choose_tiles(const fov_attention_args *a, fov_plan *p, int f32_by_tiles)
 {
     if (!p->isa->tiles || p->few_rows || a->kv_len < LEAST_TILED) return;
-    p->n_planes = planes_of(a, p);
+    p->n_planes = planes_of(a, p, f32_by_tiles);
     if (!p->n_planes) return;
     int projects = a->score_w_q.data || a->score_w_k.data;
     p->splits = a->dtype != FOV_BF16;
@@ -106,7 +108,7 @@ static void choose_tiles(const fov_attention_args *a, fov_plan *p)
         p->activation_tile = p->activation->tile_rounded;
 }
 
-static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
+static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p, int f32_by_tiles)
 {
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
     p->activation = &p->kernels->activation[a->activation];
@@ -132,7 +134,7 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p)
                (a->window_left != FOV_OPEN || a->window_right != FOV_OPEN);
     choose_layouts(a, p);
     p->activation_tile = p->activation->tile;
-    choose_tiles(a, p);
+    choose_tiles(a, p, f32_by_tiles);
     return FOV_OK;
 }
 
@@ -192,7 +194,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
 static void choose_threads(const fov_attention_args *a, fov_plan *p)
 {
     double width = (double)p->score_dim + (double)a->value_dim, keys = (double)p->n_slices * (double)a->kv_len;
-    double macs_per_ns = p->tile_scores && p->tile_sums ? TILED_MACS_PER_NS / (2 * p->n_planes - 1) : MACS_PER_NS;
+    double macs_per_ns = p->tile_scores && p->tile_sums ? TILED_MACS_PER_NS / (p->n_planes * (p->n_planes + 1) / 2) : MACS_PER_NS;
     double work_ns = keys * ((double)p->slice_rows * (width + 16) / macs_per_ns + width * p->kernels->real_bytes / BYTES_PER_NS);
     p->is_serial = work_ns < SERIAL_NS;
     p->n_threads = p->is_serial ? 1 : a->parallel_for && a->n_threads > 0 ? a->n_threads : fov_resolve_threads(a->n_threads);
@@ -232,6 +234,7 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->key_tile_bytes = p->tile_scores ? aligned(half * p->tile_dim * (p->tile_keys + FOV_TILE_KEYS)) : 0;
     p->value_tile_step = half * out_columns * FOV_TILE_DEPTH;
     p->value_tile_bytes = p->tile_sums ? aligned(half * out_columns * tile_steps) : 0;
+    p->weight_tile_bytes = p->tile_sums && p->n_planes > 2 ? aligned(half * lanes * tile_steps) : 0;
     p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
     if (p->lists) {
@@ -244,11 +247,11 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
         p->list_bytes = aligned(rows * real) + p->list_key_bytes + p->state_bytes;
         p->list_row_bytes = aligned(p->list_stride * 8);
     }
-    p->thread_bytes =
-        p->max_blocks *
-            (p->query_bytes + p->query_tile_bytes + p->code_bytes + p->accumulator_bytes + 3 * p->state_bytes + p->reach_bytes) +
-        p->tile_bytes + p->key_bytes + p->value_bytes + p->key_tile_bytes + p->value_tile_bytes + p->rows_bytes +
-        p->projected_bytes + p->coded_bytes + p->reach_bytes + p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
+    p->thread_bytes = p->max_blocks * (p->query_bytes + p->query_tile_bytes + p->code_bytes + p->accumulator_bytes +
+                                       3 * p->state_bytes + p->reach_bytes) +
+                      p->tile_bytes + p->key_bytes + p->value_bytes + p->key_tile_bytes + p->value_tile_bytes +
+                      p->weight_tile_bytes + p->rows_bytes + p->projected_bytes + p->coded_bytes + p->reach_bytes +
+                      p->ones_bytes + p->list_bytes + 2 * p->list_row_bytes;
     p->partial_bytes = p->n_chunks > 1 ? p->max_blocks * (p->accumulator_bytes + 3 * p->state_bytes) : 0;
     int64_t partials = fov_product((int64_t)p->partial_bytes, p->n_tasks), tickets = 0;
     if (p->n_chunks > 1) tickets = fov_product(4, fov_product(p->n_slices, p->n_row_tasks));
@@ -268,7 +271,7 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     return FOV_OK;
 }
 
-fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan)
+fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, int f32_by_tiles, fov_plan *plan)
 {
     fov_status status = fov_check(args);
     if (status != FOV_OK) return status;
@@ -286,7 +289,7 @@ fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov
     plan->key_dim = args->key_dim ? args->key_dim : args->head_dim;
     plan->score_dim = fov_score_dim(args);
     for (int i = 0; i < args->n_batch_axes; i++) plan->n_slices *= args->batch_shape[i];
-    status = choose_kernels(args, plan);
+    status = choose_kernels(args, plan, f32_by_tiles);
     if (status != FOV_OK) return status;
     cut(args, plan);
     choose_threads(args, plan);

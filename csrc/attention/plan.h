@@ -70,7 +70,7 @@ typedef struct fov_plan {
 
     size_t query_bytes, accumulator_bytes, state_bytes; /* of one query block; a state is three arrays of lanes */
     size_t tile_bytes, key_bytes, value_bytes;
-    size_t query_tile_bytes, key_tile_bytes, value_tile_bytes; /* of tile products */
+    size_t query_tile_bytes, key_tile_bytes, value_tile_bytes, weight_tile_bytes; /* of tile products */
     size_t code_bytes; /* a second query area of a block, for a score that reads rows and codes */
     size_t rows_bytes, projected_bytes, coded_bytes, reach_bytes; /* rows on their way to the score, of queries or of keys */
     size_t list_bytes, list_key_bytes,
@@ -94,6 +94,7 @@ fov_status fov_check(const fov_attention_args *args);
 fov_status fov_check_strides(const fov_attention_args *args); /* of arguments that passed the rest of fov_check */
 
 /* Checks the arguments and fills the plan; the workspace takes shared_bytes + n_threads * thread_bytes + 64. */
-fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, fov_plan *plan);
+/* f32_by_tiles: f32 of the highest precision takes tile products too, where the ISA has them. */
+fov_status fov_plan_make(const fov_attention_args *args, const fov_isa *isa, int f32_by_tiles, fov_plan *plan);
 
 #endif

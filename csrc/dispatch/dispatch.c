@@ -80,6 +80,22 @@ const fov_isa *fov_active_isa(fov_status *status)
     return isa;
 }
 
+int fov_f32_by_tiles(fov_status *status)
+{
+    enum { UNKNOWN, FMA, AMX };
+    static _Atomic int found; /* getenv() takes 20 ns, and the variable is that of the process */
+    int by = atomic_load_explicit(&found, memory_order_relaxed);
+    *status = FOV_OK;
+    if (by == UNKNOWN) {
+        const char *asked = getenv("FOVEATE_F32");
+        if (asked && strcmp(asked, "amx") == 0) by = AMX;
+        else if (!asked || !*asked || strcmp(asked, "fma") == 0) by = FMA;
+        else *status = FOV_ERROR_ARGUMENT; /* at every call, as for FOVEATE_ISA */
+        atomic_store_explicit(&found, by, memory_order_relaxed);
+    }
+    return by == AMX;
+}
+
 const fov_isa *fov_compiled_isa(int index) { return index >= 0 && index < N_ISAS ? isas[index] : NULL; }
 
 const char *fov_isa_name(int index) { return index >= 0 && index < N_ISAS ? isas[index]->name : NULL; }

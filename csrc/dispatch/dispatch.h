@@ -12,6 +12,9 @@ const fov_isa *fov_active_isa(fov_status *status);
  * the ISA is no longer the active one. */
 int fov_tiles_ready(const fov_isa *isa);
 
+/* FOVEATE_F32: 1 for "amx", 0 for "fma" or nothing; *status tells that it is something else. */
+int fov_f32_by_tiles(fov_status *status);
+
 /* The table of a compiled ISA by index (best first); NULL beyond the last. Does not ask whether the CPU can run it. */
 const fov_isa *fov_compiled_isa(int index);
 

@@ -77,7 +77,8 @@ typedef struct fov_block {
     double sigmoid_bias;
     const void *query_tiles, *key_tiles, *value_tiles; /* for fov_tiles */
     int64_t key_tiles_bytes; /* from row to row of key_tiles */
-    int n_planes; /* of bf16 numbers that stand for each of a tile product: 1 or 2 */
+    int n_planes; /* of bf16 numbers that stand for each of a tile product: 1 to 3 */
+    void *weight_tiles; /* of three planes: [keys / 2][plane][n_lanes] pairs of weights */
     int has_rounded_weights; /* the weights of the tile are bf16 numbers already */
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
@@ -216,7 +217,7 @@ typedef struct fov_tiles {
         score_not_finite; /* after it, from query and key: the logits that NaN and Inf take part in, where tiles were split */
     /* accumulators += weights * value for those of the block's values alone, where their keys are attended; before weighted_sum */
     void (*add_not_finite)(fov_block *block, const uint32_t *attend);
-    /* from the tile of weights and value_tiles; it leaves the weights packed in the tile: one plane rounds them to bf16, two need value */
+    /* from the tile of weights and value_tiles; it leaves the weights packed in the tile, three planes elsewhere: one rounds them to bf16, more need value */
     fov_block_fn weighted_sum;
 } fov_tiles;
 

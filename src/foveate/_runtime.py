@@ -29,6 +29,8 @@ def status_error(status: int, message: str) -> Exception:
     kind = _core.status_name(status)
     if kind.startswith("isa"):
         return _isa_error(kind, "FOVEATE_ISA", os.environ.get("FOVEATE_ISA", ""))
+    if message.startswith("FOVEATE_F32"):
+        return RuntimeError(message)
     return ValueError(f"query, key or value cannot be computed: {message}")
 
 

@@ -149,7 +149,8 @@ def bounds_per_isa(
     """`bounds` on each of these instruction sets; only tile registers (amx) make a difference."""
     with use_isa("scalar"):
         found = dict.fromkeys(isas, bounds(query, key, value, **options))
-    dtypes = {dtype for dtype, precision in TILED if precision in (None, options.get("precision"))}
+    known = (None, options.get("precision", "highest"))
+    dtypes = {dtype for dtype, precision in TILED if precision in known}
     if "amx" in found and np.asarray(query).dtype.name in dtypes:
         with use_isa("amx"):
             found["amx"] = bounds(query, key, value, **options)

@@ -8,15 +8,17 @@ every order. A number x stands there as one or two planes of bf16 numbers, u_b =
     float16                         two planes   e = 0        11 bits are 8 and 3
     float32, precision "high"       two planes   e = u_b^2    each plane is rounded to nearest
     float32, precision "medium"     one plane    e = u_b
+    float32, "highest"              three        e = u_b^3    where FOVEATE_F32=amx asks for it
 
-Beyond 2^128 (1 - 2^-9), where rounding would make infinity, numbers are cut off: e is 2^-15, or 2^-7, there.
+Beyond 2^128 (1 - 2^-9), where rounding would make infinity, numbers are cut off: e is twice as large there.
 
 **Products.** Of two planes the product of the low parts is left out, l = u_b^2 (1 + u_b)^2, and P = 3
-products are added for each, of sizes that add up to less than 1.02 times its own; of one plane l = 0, P = 1::
+products are added for each, of sizes that add up to less than 1.02 times its own; of three planes P = 6 of
+nine are, l = (2 u_b^3 + u_b^4) (1 + u_b)^2; of one l = 0, P = 1::
 
     E_j += ((1 + e)^2 - 1 + l + 1.02 g_(P D + 1)) S_j
 
-**Weights** are rounded to one plane, by e_w = u_b, or stand in two, e_w = u_b^2::
+**Weights** are rounded to one plane, by e_w = u_b, or stand in two, e_w = u_b^2, or three, u_b^3::
 
     weighted_sum   dw_j gains ((1 + e_w) (1 + e) - 1 + l + 1.02 g_(P Lk + 1)) (w_j + dw_j)
 
@@ -31,7 +33,8 @@ sum_j w_j |v_j|, about as much as storing it in bf16 (u_out = 2^-8); an output o
 **Subnormal numbers count as zero**: inputs, which loses a product, and low parts, which loses 2^-126 times
 the other factor::
 
-    E_j += |scale| sum_d |q_d k_jd|    over d where q_d or k_jd is below 2^-126; 2^-126 for x below 2^-117
+    E_j += |scale| sum_d |q_d k_jd|    over d where q_d or k_jd is below 2^-126; 2^-126 of x below 2^-117, and
+                                       2^-126 more below 2^-108 of three planes
     do  += sum_j |w_j| |v_j|           over j where v_j is; and P Lk 2^-126 max(1, max |v|) for weights
 
 Sums below 2^-126 flush, as they do in every f32 kernel.
@@ -39,6 +42,7 @@ Sums below 2^-126 flush, as they do in every f32 kernel.
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +65,14 @@ TILED = {
     ("float32", "high"): (2, U_B**2),
     ("float32", "medium"): (1, U_B),
 }
+if os.environ.get("FOVEATE_F32") == "amx":
+    TILED["float32", "highest"] = (3, U_B**3)
+#: planes -> products of them that are added, and the size of those that are not
+PRODUCTS = {
+    1: (1, 0.0),
+    2: (3, U_B**2 * (1 + U_B) ** 2),
+    3: (6, (2 * U_B**3 + U_B**4) * (1 + U_B) ** 2),
+}
 CUT_OFF = 2.0**128 * (1 - 2.0**-9)
 FEW_ROWS, LEAST_TILED = 8, 16  # csrc/attention/plan.c
 SPARSE = ("sparsemax", "entmax15", "entmax", "topk")
@@ -76,9 +88,8 @@ class Tiles(NamedTuple):
 
     def of_products(self, e_other: float, n_terms: int, a: Arithmetic) -> float:
         """The relative error of sums of n_terms products, of numbers off by e and e_other."""
-        left_out = U_B**2 * (1 + U_B) ** 2 if self.n_planes > 1 else 0.0
-        n_sums = (2 * self.n_planes - 1) * n_terms + 1
-        return (1 + self.e) * (1 + e_other) - 1 + left_out + 1.02 * g(n_sums, a.u)
+        n_products, left_out = PRODUCTS[self.n_planes]
+        return (1 + self.e) * (1 + e_other) - 1 + left_out + 1.02 * g(n_products * n_terms + 1, a.u)
 
 
 def tiles_of(
@@ -114,8 +125,10 @@ def tiles_of(
 def _flushed(sizes: F64, tiles: Tiles) -> F64:
     """What is lost of each number."""
     smallest = COMPUTE_F32.smallest
-    of_low_part = np.where(sizes < 2.0**9 * smallest, smallest, 0.0) if tiles.n_planes > 1 else 0.0
-    return np.where(sizes < smallest, sizes, of_low_part)
+    of_low_parts = sum(
+        np.where(sizes < 2.0 ** (9 * plane) * smallest, smallest, 0.0) for plane in range(1, tiles.n_planes)
+    )
+    return np.where(sizes < smallest, sizes, of_low_parts)
 
 
 def tiled_logits(logits: Logits, query: ArrayLike, key: ArrayLike, options: Options, tiles: Tiles) -> Logits:
@@ -147,7 +160,7 @@ def rounded_weights(name: str, errors: WeightErrors, weights: F64, tiles: Tiles)
     """The weights' errors of one activation where the weighted sum takes planes."""
     one_plane = tiles.n_planes == 1
     of_sum = U_S if name in LSE and one_plane else 0.0
-    of_products = tiles.of_products(U_B if one_plane else U_B**2, weights.shape[-1], COMPUTE_F32)
+    of_products = tiles.of_products(U_B**tiles.n_planes, weights.shape[-1], COMPUTE_F32)
     sizes = np.abs(weights)
     own = errors.weights + of_sum * (sizes + errors.weights)
     in_sum = errors.in_sum + of_sum * (sizes + errors.in_sum)
@@ -159,7 +172,7 @@ def lost_outputs(weights: F64, value: ArrayLike, options: Options, tiles: Tiles)
     """What subnormal values, and low parts of values and weights, would have added."""
     sizes = np.abs(np.asarray(value).astype(np.float64))
     finite = sizes[np.isfinite(sizes)]
-    n_lost = (2 * tiles.n_planes - 2) * weights.shape[-1]  # one plane: counted where results are flushed
+    n_lost = (PRODUCTS[tiles.n_planes][0] - 1) * weights.shape[-1]  # one is counted where results are flushed
     of_weights = n_lost * COMPUTE_F32.smallest * max(1.0, float(np.max(finite, initial=0.0)))
     lost = _flushed(sizes, tiles)
     if not np.any(lost):

@@ -12,9 +12,10 @@ static int64_t whole(int64_t n, int64_t of) { return (n + of - 1) / of * of; }
 /* The relative error of a product of two split numbers, and of its sum over n. */
 static wide error_of(const suite *suite, int n_planes, int64_t n)
 {
-    const wide e = n_planes == 1 ? U_BF16 : U_BF16 * U_BF16,
-               left_out = n_planes == 1 ? 0 : U_BF16 * U_BF16 * (1 + U_BF16) * (1 + U_BF16);
-    return (1 + e) * (1 + e) - 1 + left_out + 1.02L * gamma_of((2 * n_planes - 1) * n + 1, suite->u);
+    static const int n_products[] = {0, 1, 3, 6};
+    const wide e = powl(U_BF16, n_planes),
+               left_out = n_planes == 1 ? 0 : (n_planes - 1) * powl(U_BF16, n_planes) * powl(1 + U_BF16, 3);
+    return (1 + e) * (1 + e) - 1 + left_out + 1.02L * gamma_of(n_products[n_planes] * n + 1, suite->u);
 }
 
 static int spoil(suite *suite, guarded *reals, int64_t n)
@@ -33,7 +34,7 @@ static fov_block block_new(suite *suite)
     b.n_lanes = b.n_rows = 16 * (int)(1 + random_below(random, 3));
     b.head_dim = PICK(random, 16, 17, 31, 32, 33, 63, 64, 65, 80, 127, 128, 129);
     b.value_dim = PICK(random, 16, 17, 31, 32, 33, 48, 63, 64, 65, 80, 127, 128);
-    b.n_planes = (int)(1 + random_below(random, 2));
+    b.n_planes = (int)(1 + random_below(random, 3));
     return b;
 }
 
@@ -89,7 +90,8 @@ static void test_sum(suite *suite, const fov_tiles *tiles)
     guarded values = guarded_new((size_t)(b->n_keys * dim) * 4, 4, flush_end),
             packed = guarded_new((size_t)(columns * depth * b->n_planes) * 2, 4, flush_end),
             tile = guarded_new((size_t)(depth * n_lanes) * 4, 4, flush_end),
-            out = guarded_new((size_t)(columns * n_lanes) * 4, 4, flush_end);
+            out = guarded_new((size_t)(columns * n_lanes) * 4, 4, flush_end),
+            pairs = guarded_new((size_t)(depth * n_lanes) * 6, 4, flush_end);
     real_fill(suite, values.data, b->n_keys * dim, 1);
     real_fill(suite, tile.data, depth * n_lanes, 1);
     real_fill(suite, out.data, columns * n_lanes, 1);
@@ -102,6 +104,7 @@ static void test_sum(suite *suite, const fov_tiles *tiles)
             if (attends(b, attend, at)) real_set(suite, tile.data, at, INFINITY);
     wide *weights = reals_copy(suite, &tile), *before = reals_copy(suite, &out);
     b->tile = tile.data, b->value = values.data, b->value_ld = dim, b->accumulators = out.data, b->value_tiles = packed.data;
+    b->weight_tiles = pairs.data;
     check_begin("%s split sum keys %d lanes %d Dv %d planes %d bad %d", suite->isa->name, b->n_keys, b->n_lanes, (int)dim,
                 b->n_planes, n_bad);
     RUN(suite, tiles->enter(); finite = tiles->split_values(b, values.data, dim, b->n_keys, packed.data);
@@ -123,8 +126,8 @@ static void test_sum(suite *suite, const fov_tiles *tiles)
     free(weights);
     free(before);
     free(attend);
-    guarded *const all[] = {&values, &packed, &tile, &out};
-    for (int i = 0; i < 4; i++) guarded_free(all[i]);
+    guarded *const all[] = {&values, &packed, &tile, &out, &pairs};
+    for (int i = 0; i < 5; i++) guarded_free(all[i]);
 }
 
 void test_tile_planes(suite *suite)

@@ -1,8 +1,10 @@
 """precision=: float32 in one or two planes of bfloat16, float16 in two, in tile registers (ISA amx).
 
 Elsewhere it changes nothing. Runs where the machine has them, and on any with AVX-512 in a build with
-FOVEATE_EMULATE_AMX (nox -s amx).
+FOVEATE_EMULATE_AMX (nox -s amx); with FOVEATE_F32=amx float32 of the highest precision too, in three planes.
 """
+
+import os
 
 import numpy as np
 import pytest
@@ -11,12 +13,13 @@ import foveate
 from foveate import reference
 from foveate.error_bound import bounds, worst_ratio
 from support.cases import DTYPES, MEMORY
-from support.numerics import assert_same_bits, everything, is_nan, within_bounds
+from support.numerics import assert_same_bits, everything, is_nan, run_python, within_bounds
 
 HERE = "amx" in foveate.available_isas()
 on_amx = pytest.mark.skipif(not HERE, reason="no tile registers, no emulation")
-SPLIT = [("f16", {}), ("f32", {"precision": "high"}), ("f32", {"precision": "medium"})]
-split = pytest.mark.parametrize(("dtype", "how"), SPLIT, ids=["f16", "f32-high", "f32-medium"])
+PRECISIONS = ["high", "medium"] + ["highest"] * (os.environ.get("FOVEATE_F32") == "amx")
+SPLIT = {"f16": ("f16", {}), **{f"f32-{name}": ("f32", {"precision": name}) for name in PRECISIONS}}
+split = pytest.mark.parametrize(("dtype", "how"), SPLIT.values(), ids=SPLIT)
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -188,7 +191,7 @@ def test_weights_that_are_not_finite(amx, dtype, how):
 
 
 @on_amx
-@pytest.mark.parametrize("precision", ["high", "medium"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 class Test_ends_of_the_range:
     def test_numbers_that_would_round_to_infinity(self, amx, precision):
         q, k, v = problem("f32", head_dim=16, value_dim=16)
@@ -259,3 +262,24 @@ def test_masks_biases_and_modifiers_compose(amx, dtype, how):
     empty = np.zeros((65, 129), bool)
     empty[3, 5] = True
     assert not np.any(np.delete(foveate.attention(q, k, v, **how, mask=empty), 3, axis=-2))
+
+
+SAYS = """
+import numpy as np, foveate
+x = np.random.default_rng(0).standard_normal((3, 40, 32)).astype(np.float32)
+try:
+    print(foveate.get_isa(), foveate.attention(x, x, x).tobytes().hex())
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_environment_lets_float32_be_three_numbers():
+    outputs = {}
+    for asked in ("", "fma", "amx", "AMX"):
+        done = run_python("-c", SAYS, FOVEATE_ISA="", FOVEATE_F32=asked)
+        assert done.returncode == 0, done.stderr
+        outputs[asked] = done.stdout.strip()
+    assert outputs["fma"] == outputs[""]
+    assert (outputs["amx"] != outputs[""]) == HERE
+    assert outputs["AMX"] == "FOVEATE_F32 must be fma or amx, got AMX"

@@ -42,7 +42,7 @@ static void FOV_NAME(tile_add_not_finite)(fov_block *b, const uint32_t *attend)
     }
 }
 
-/* Weights of one key in two planes: those that are not finite meet its values here, and leave 0. Where a value is not finite either their
+/* Weights of one key in several planes: those that are not finite meet its values here, and leave 0. Where a value is not finite either their
  * product was added once before: it is NaN or infinite and stays so. */
 FOV_INLINE vr FOV_NAME(tile_take_not_finite)(const fov_block *b, int64_t k, int64_t lane, vr w)
 {

@@ -1,6 +1,7 @@
 /* The dot score and the weighted sum as products of tiles: S^T = K Q^T and O^T += V^T P^T, queries in the lanes as everywhere else.
  * Up to three tiles of sums, 16 keys or columns x 16 lanes each, share a tile of keys or values; 16 cycles a product, 8.5 a load.
- * Of two planes a product is high high + low high + high low: nine products of eight loads. low low is left out, 2^-16 of it. */
+ * Of two planes a product is high high + low high + high low: nine products of eight loads; low low is left out, 2^-16 of it. Of three it
+ * is the six largest of nine, 18 products of 13 loads, without 2^-24 of it. */
 
 #define FOV_KEEP_TILES(of, at)                                                                                                   \
     do {                                                                                                                         \
@@ -25,6 +26,32 @@
         if (n_vectors > 2) tile_product(2, left, 6);                                                                             \
     } while (0)
 
+/* The products of all planes: of the left, `left_plane` bytes and rows left_apart apart, and of the right. */
+#define FOV_ADD_PLANES(left, left_plane, left_apart, right, right_plane, right_apart)                                            \
+    do {                                                                                                                         \
+        tile_load(3, left, left_apart);                                                                                          \
+        FOV_LOAD_RIGHT(right, right_apart);                                                                                      \
+        FOV_ADD_PRODUCTS(3);                                                                                                     \
+        if (n_planes > 1) {                                                                                                      \
+            tile_load(7, left + left_plane, left_apart);                                                                         \
+            FOV_ADD_PRODUCTS(7);                                                                                                 \
+        }                                                                                                                        \
+        if (n_planes > 2) {                                                                                                      \
+            tile_load(3, left + 2 * (left_plane), left_apart);                                                                   \
+            FOV_ADD_PRODUCTS(3);                                                                                                 \
+            tile_load(3, left, left_apart);                                                                                      \
+        }                                                                                                                        \
+        if (n_planes > 1) {                                                                                                      \
+            FOV_LOAD_RIGHT(right + right_plane, right_apart);                                                                    \
+            FOV_ADD_PRODUCTS(3);                                                                                                 \
+        }                                                                                                                        \
+        if (n_planes > 2) {                                                                                                      \
+            FOV_ADD_PRODUCTS(7);                                                                                                 \
+            FOV_LOAD_RIGHT(right + 2 * (right_plane), right_apart);                                                              \
+            FOV_ADD_PRODUCTS(3);                                                                                                 \
+        }                                                                                                                        \
+    } while (0)
+
 FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors, const int n_planes)
 {
     const int64_t step = n_vectors * TILE_ROW_BYTES; /* bytes of a row of logits, and of pairs of queries */
@@ -35,17 +62,8 @@ FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors,
         tile_zero(0);
         tile_zero(1);
         tile_zero(2);
-        for (int64_t d = 0; d < b->head_dim; d += FOV_TILE_DEPTH, keys += TILE_ROW_BYTES, queries += TILE_ROWS * step) {
-            tile_load(3, keys, b->key_tiles_bytes);
-            FOV_LOAD_RIGHT(queries, step);
-            FOV_ADD_PRODUCTS(3);
-            if (n_planes > 1) {
-                tile_load(7, keys + 2 * whole, b->key_tiles_bytes);
-                FOV_ADD_PRODUCTS(7);
-                FOV_LOAD_RIGHT(queries + whole / 2 * step, step);
-                FOV_ADD_PRODUCTS(3);
-            }
-        }
+        for (int64_t d = 0; d < b->head_dim; d += FOV_TILE_DEPTH, keys += TILE_ROW_BYTES, queries += TILE_ROWS * step)
+            FOV_ADD_PLANES(keys, 2 * whole, b->key_tiles_bytes, queries, whole / 2 * step, step);
         FOV_KEEP_TILES(tile_store, logits);
     }
 }
@@ -61,8 +79,11 @@ FOV_INLINE void FOV_NAME(tile_score_planes)(const fov_block *b, const int n_plan
 
 static void FOV_NAME(tile_score)(fov_block *b)
 {
-    if (b->n_planes > 1) FOV_NAME(tile_score_planes)(b, 2);
-    else FOV_NAME(tile_score_planes)(b, 1);
+    switch (b->n_planes) {
+    case 3: FOV_NAME(tile_score_planes)(b, 3); break;
+    case 2: FOV_NAME(tile_score_planes)(b, 2); break;
+    default: FOV_NAME(tile_score_planes)(b, 1);
+    }
 }
 
 /* The weights of two keys as pairs, in place: a row of pairs lies no farther than the rows it comes from. Zeros up to a multiple of
@@ -88,18 +109,18 @@ FOV_INLINE void FOV_NAME(tile_pack_weights)(const fov_block *b, const int n_vect
         }
 }
 
-/* Two planes in place: the pairs of two keys, high and then low, take the two rows that the keys had. */
-FOV_INLINE void FOV_NAME(tile_split_weights)(const fov_block *b, const int n_vectors)
+/* Pairs of two keys, plane by plane. Two planes take the two rows that the keys had; three have room of their own. */
+FOV_INLINE void FOV_NAME(tile_split_weights)(const fov_block *b, char *to, const int n_vectors, const int n_planes)
 {
-    const int64_t n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys;
-    for (int64_t k = 0; k % FOV_TILE_DEPTH != 0 || k < n_keys; k += 2)
+    const int64_t n_lanes = n_vectors * VR_LANES, n_keys = b->n_keys, row = n_lanes * (int64_t)sizeof(real);
+    for (int64_t k = 0; k % FOV_TILE_DEPTH != 0 || k < n_keys; k += 2, to += n_planes * row)
 #pragma GCC unroll 3
         for (int j = 0; j < n_vectors; j++) {
-            real *w = (real *)b->tile + k * n_lanes + j * VR_LANES;
+            const real *w = (const real *)b->tile + k * n_lanes + j * VR_LANES;
             vr even = vr_zero(), odd = vr_zero();
             if (k < n_keys) even = FOV_NAME(tile_take_not_finite)(b, k, j * VR_LANES, vr_load(w));
             if (k + 1 < n_keys) odd = FOV_NAME(tile_take_not_finite)(b, k + 1, j * VR_LANES, vr_load(w + n_lanes));
-            FOV_NAME(tile_store_pairs)((char *)w, n_lanes * (int64_t)sizeof(real), even, odd, 2);
+            FOV_NAME(tile_store_pairs)(to + j * TILE_ROW_BYTES, row, even, odd, n_planes);
         }
 }
 
@@ -108,23 +129,16 @@ FOV_INLINE void FOV_NAME(tile_sum_of)(const fov_block *b, const int n_vectors, c
     const int64_t step = n_vectors * TILE_ROW_BYTES,
                   apart = n_planes * step; /* bytes of a row of accumulators; from pairs to pairs */
     const int64_t n_tiles = (b->value_dim + FOV_TILE_KEYS - 1) / FOV_TILE_KEYS; /* of 32 keys and a plane */
-    if (n_planes > 1) FOV_NAME(tile_split_weights)(b, n_vectors);
+    char *pairs = n_planes > 2 ? b->weight_tiles : b->tile;
+    if (n_planes > 1) FOV_NAME(tile_split_weights)(b, pairs, n_vectors, n_planes);
     else if (b->has_rounded_weights) FOV_NAME(tile_pack_weights)(b, n_vectors, 0);
     else FOV_NAME(tile_pack_weights)(b, n_vectors, 1);
     for (int64_t c = 0; c < n_tiles; c++) {
-        const char *values = (const char *)b->value_tiles + c * TILE_BYTES, *weights = b->tile;
+        const char *values = (const char *)b->value_tiles + c * TILE_BYTES, *weights = pairs;
         char *out = (char *)b->accumulators + c * TILE_ROWS * step;
         FOV_KEEP_TILES(tile_load, out);
         for (int64_t k = 0; k < b->n_keys; k += FOV_TILE_DEPTH) {
-            tile_load(3, values, TILE_ROW_BYTES);
-            FOV_LOAD_RIGHT(weights, apart);
-            FOV_ADD_PRODUCTS(3);
-            if (n_planes > 1) {
-                tile_load(7, values + n_tiles * TILE_BYTES, TILE_ROW_BYTES);
-                FOV_ADD_PRODUCTS(7);
-                FOV_LOAD_RIGHT(weights + step, apart);
-                FOV_ADD_PRODUCTS(3);
-            }
+            FOV_ADD_PLANES(values, n_tiles * TILE_BYTES, TILE_ROW_BYTES, weights, step, apart);
             values += n_planes * n_tiles * TILE_BYTES;
             weights += TILE_ROWS * apart;
         }
@@ -143,10 +157,14 @@ FOV_INLINE void FOV_NAME(tile_sum_planes)(const fov_block *b, const int n_planes
 
 static void FOV_NAME(tile_weighted_sum)(fov_block *b)
 {
-    if (b->n_planes > 1) FOV_NAME(tile_sum_planes)(b, 2);
-    else FOV_NAME(tile_sum_planes)(b, 1);
+    switch (b->n_planes) {
+    case 3: FOV_NAME(tile_sum_planes)(b, 3); break;
+    case 2: FOV_NAME(tile_sum_planes)(b, 2); break;
+    default: FOV_NAME(tile_sum_planes)(b, 1);
+    }
 }
 
 #undef FOV_KEEP_TILES
 #undef FOV_LOAD_RIGHT
 #undef FOV_ADD_PRODUCTS
+#undef FOV_ADD_PLANES

@@ -1,5 +1,6 @@
-/* Reals as one or two planes of bf16 numbers for tile products: x = high + low but for 2^-16 of it, or high alone, off by 2^-8. What is NaN
- * or infinite is zero in every plane, since infinity times a low part of 0 would be NaN; tile_careful.h adds what it does.
+/* Reals as one, two or three planes of bf16 numbers for tile products: each is what the ones before it leave, rounded, so that x is their sum but
+ * for 2^-8, 2^-16 or 2^-24 of it. What is NaN or infinite is zero in every plane, since infinity times a low part of 0 would be NaN;
+ * tile_careful.h adds what it does.
  * Each function returns 0 where there was such a number. */
 
 FOV_INLINE vr FOV_NAME(tile_finite)(vr x, vr *probe)
@@ -12,10 +13,12 @@ FOV_INLINE vr FOV_NAME(tile_finite)(vr x, vr *probe)
 /* The pairs of two columns, planes `plane` bytes apart. */
 FOV_INLINE void FOV_NAME(tile_store_pairs)(char *to, int64_t plane, vr even, vr odd, const int n_planes)
 {
-    const vr high[2] = {pairs_high(even), pairs_high(odd)};
-    pairs_store(to, pairs_of(high[0], high[1]));
-    if (n_planes > 1)
-        pairs_store(to + plane, pairs_of(pairs_rounded(vr_sub(even, high[0])), pairs_rounded(vr_sub(odd, high[1]))));
+#pragma GCC unroll 3
+    for (int i = 0; i < n_planes; i++) {
+        const vr first[2] = {i ? pairs_rounded(even) : pairs_high(even), i ? pairs_rounded(odd) : pairs_high(odd)};
+        pairs_store(to + i * plane, pairs_of(first[0], first[1]));
+        even = vr_sub(even, first[0]), odd = vr_sub(odd, first[1]);
+    }
 }
 
 static int FOV_NAME(tile_split_query)(const fov_block *b, void *query_tiles)
@@ -36,9 +39,12 @@ static int FOV_NAME(tile_split_query)(const fov_block *b, void *query_tiles)
 /* 16 columns of a row, of which n are there. */
 FOV_INLINE void FOV_NAME(tile_split_piece)(const real *row, int64_t n, char *to, int64_t plane, vr *probe, const int n_planes)
 {
-    vr x = FOV_NAME(tile_finite)(n >= VR_LANES ? vr_load(row) : vr_load_n(row, n), probe), high = pairs_high(x);
-    vf32_store_bf16(to, high);
-    if (n_planes > 1) vf32_store_bf16(to + plane, vr_sub(x, high));
+    vr x = FOV_NAME(tile_finite)(n >= VR_LANES ? vr_load(row) : vr_load_n(row, n), probe);
+    for (int i = 0; i < n_planes; i++) {
+        const vr first = i ? pairs_rounded(x) : pairs_high(x);
+        vf32_store_bf16(to + i * plane, first);
+        x = vr_sub(x, first);
+    }
 }
 
 /* Rows of n_planes times as many bf16 numbers, a plane behind the other. */
@@ -57,14 +63,14 @@ static int FOV_NAME(tile_split_keys)(const fov_block *b, const void *rows, int64
 static int FOV_NAME(tile_split_values)(const fov_block *b, const void *rows, int64_t ld, int64_t n_rows, void *value_tiles)
 {
     const int64_t n = b->value_dim, plane = (n + FOV_TILE_KEYS - 1) / FOV_TILE_KEYS * TILE_BYTES;
-    uint16_t halves[2][FOV_TILE_DEPTH][FOV_TILE_KEYS];
+    uint16_t halves[3][FOV_TILE_DEPTH][FOV_TILE_KEYS];
     vr probe = vr_zero();
     char *tiles = value_tiles;
     for (int64_t k0 = 0; k0 < n_rows; k0 += FOV_TILE_DEPTH, tiles += b->n_planes * plane)
         for (int64_t c = 0; c < n; c += FOV_TILE_KEYS) {
             for (int64_t k = k0; k < k0 + FOV_TILE_DEPTH; k++)
                 FOV_NAME(tile_split_piece)((const real *)rows + (k < n_rows ? k : 0) * ld + c, k < n_rows ? n - c : 0,
-                                           (char *)halves[0][k - k0], sizeof halves[0], &probe, 2);
+                                           (char *)halves[0][k - k0], sizeof halves[0], &probe, b->n_planes);
             for (int i = 0; i < b->n_planes; i++)
                 FOV_NAME(tile_turn_piece)((const char *)halves[i], sizeof halves[0][0],
                                           tiles + i * plane + c / FOV_TILE_KEYS * TILE_BYTES);
