@@ -113,7 +113,7 @@ static int values_finite(fov_task *t)
 static int must_select(fov_task *t, fov_query_block *q, int attend)
 {
     const fov_plan *p = t->plan;
-    if (p->few_rows && attend == FOV_FULL && !t->bias && !p->kernels->modify.any_masked(&q->block)) return 0;
+    if (p->few_rows && !p->tile_rows && attend == FOV_FULL && !t->bias && !p->kernels->modify.any_masked(&q->block)) return 0;
     if (t->value_finite < 0) t->value_finite = values_finite(t);
     return !t->value_finite;
 }
@@ -123,6 +123,18 @@ static void point_at_values(fov_task *t, fov_query_block *q, int64_t first)
     fov_need_value(t);
     q->block.value = t->value_block + (first - t->keys_at) * t->value_ld * t->plan->kernels->real_bytes;
     q->block.value_ld = t->value_ld;
+}
+
+static void add_rows_of_values(fov_task *t, fov_query_block *q, int64_t first, int selected)
+{
+    const fov_tiles *tiles = t->plan->tiles;
+    if (selected) {
+        point_at_values(t, q, first);
+        tiles->add_not_finite_rows(&q->block, t->attend);
+    }
+    fov_use_tiles(t);
+    q->block.stored_value = fov_tile_values(t, first);
+    tiles->weighted_sum_rows(&q->block);
 }
 
 /* accumulators += the weights of the tile times the values from key `first` on. */
@@ -136,6 +148,10 @@ static void add_values(fov_task *t, fov_query_block *q, int64_t first, int selec
     }
     if (p->tile_sums && !t->value_halvings) {
         fov_need_value_tiles(t);
+        if (p->tile_rows) {
+            add_rows_of_values(t, q, first, selected);
+            return;
+        }
         if (selected || p->n_planes > 1) point_at_values(t, q, first);
         if (selected) p->tiles->add_not_finite(&q->block, t->attend);
         fov_use_tiles(t);
@@ -158,7 +174,8 @@ static void run_tile(fov_task *t, fov_query_block *q)
         t->tiles_dead++;
         return;
     }
-    if (p->tile_sums) first -= (first - t->keys_at) % FOV_TILE_DEPTH; /* values are packed from the first key of the block */
+    if (p->tile_sums && !p->tile_rows)
+        first -= (first - t->keys_at) % FOV_TILE_DEPTH; /* values are packed from the first key of the block */
     int attend = fov_compute_logits(t, q, first, (int)(last - first));
     if (attend == FOV_DEAD) return;
     int combine = p->sums, selected = 0;

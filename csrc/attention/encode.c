@@ -70,7 +70,8 @@ void fov_read_query(fov_task *t, fov_query_block *q)
         for (int i = 0; p->few_rows && i < q->block.n_rows; i++)
             p->moves->row_in(rows[i], array->column_bytes, head_dim, (char *)q->block.query + i * head_dim * real);
         q->has_not_finite = p->tile_scores && p->splits && !p->tiles->split_query(&q->block, (void *)q->block.query_tiles);
-        if (p->tile_scores && !p->splits) p->tiles->pack_query(&q->block, (void *)q->block.query_tiles);
+        if (p->tile_scores && !p->splits)
+            (p->tile_rows ? p->tiles->pack_query_rows : p->tiles->pack_query)(&q->block, (void *)q->block.query_tiles);
         return;
     }
     for (int i = 0; i < q->block.n_rows; i++)

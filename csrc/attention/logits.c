@@ -125,6 +125,12 @@ static void score(fov_task *t, fov_query_block *q, int64_t key)
         fov_use_tiles(t);
         q->block.key_tiles = t->key_tile_rows + (key - t->keys_at) * t->key_tile_bytes;
         q->block.key_tiles_bytes = t->key_tile_bytes;
+        if (t->plan->tile_rows) {
+            q->block.stored_key = fov_stored_keys(t, key);
+            q->block.stored_value = fov_stored_values(t, key);
+            t->plan->tiles->score_rows(&q->block);
+            return;
+        }
         t->plan->tiles->score(&q->block);
         if (t->key_finite && !q->has_not_finite) return;
         fov_point_at_keys(t, q, key);

@@ -8,6 +8,8 @@
 
 enum {
     FEW_ROWS = 8,             /* up to here every K row is read once for all rows with vectors along head_dim: memory bound */
+    LEAST_TILE_ROWS = 4,      /* few rows in tile registers; fewer are no more work for multiply-adds */
+    MOST_TILE_ROWS = 16,
     FEW_ROWS_TILE_KEYS = 256, /* 8 rows x 256 keys of f32: 8 KiB of logits */
     FEW_ROWS_CHUNK = 512,     /* keys per task, at least */
     FEW_ROWS_CHUNKS = 16,     /* of a slice, at least, where that leaves longer ones: the first rows of a chunk come late */
@@ -69,7 +71,7 @@ static void choose_layouts(const fov_attention_args *a, fov_plan *p)
 {
     p->keys = layout_of(p, &a->key, p->key_dim);
     p->values = layout_of(p, &a->value, a->value_dim);
-    if (!p->few_rows || p->stored_type == FOV_F32 || p->kernels->real_bytes != 4) return;
+    if (!p->few_rows || p->tile_rows || p->stored_type == FOV_F32 || p->kernels->real_bytes != 4) return;
     p->reads_stored_keys = needs(a, FOV_STAGE_SCORE) && p->score->rows_stored && fills_vectors(p, &a->key, p->key_dim);
     p->reads_stored_values = p->sums && p->accumulate->tile_stored && fills_vectors(p, &a->value, a->value_dim);
 }
@@ -89,17 +91,22 @@ static int planes_of(const fov_attention_args *a, const fov_plan *p, int f32_by_
     }
 }
 
-/* Products of bf16 numbers in tile registers: a dot product of rows, and sums of weights times values. Few rows read K and V once, which takes
- * longer than their products. */
+/* Products of bf16 numbers in tile registers: a dot product of rows, and sums of weights times values. Few rows take them for both or for
+ * none, and of numbers that are bf16 already: those read K and V where they lie. */
 static void choose_tiles(const fov_attention_args *a, fov_plan *p, int f32_by_tiles)
 {
-    if (!p->isa->tiles || p->few_rows || a->kv_len < LEAST_TILED) return;
-    p->n_planes = planes_of(a, p, f32_by_tiles);
-    if (!p->n_planes) return;
+    int n_planes = p->isa->tiles && a->kv_len >= LEAST_TILED ? planes_of(a, p, f32_by_tiles) : 0;
+    if (!n_planes) return;
     int projects = a->score_w_q.data || a->score_w_k.data;
+    int scores = needs(a, FOV_STAGE_SCORE) && !p->score->encode && !projects && a->head_dim >= LEAST_TILED;
+    int sums = p->sums && a->value_dim >= LEAST_TILED;
+    p->tile_rows = a->dtype == FOV_BF16 && scores && sums && p->slice_rows >= LEAST_TILE_ROWS && p->slice_rows <= MOST_TILE_ROWS;
+    if (p->few_rows && !p->tile_rows) return;
+    if (p->tile_rows) p->few_rows = 1;
+    p->n_planes = n_planes;
     p->splits = a->dtype != FOV_BF16;
-    p->tile_scores = needs(a, FOV_STAGE_SCORE) && !p->score->encode && !projects && a->head_dim >= LEAST_TILED;
-    p->tile_sums = p->sums && a->value_dim >= LEAST_TILED;
+    p->tile_scores = scores;
+    p->tile_sums = sums;
     p->tile_dim = round_up(p->key_dim, FOV_TILE_DEPTH);
     p->tile_keys_in_place =
         !p->splits && a->key.column_bytes == 2 && a->key.row_bytes == 2 * p->tile_dim && p->tile_dim == p->key_dim;
@@ -128,13 +135,13 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p, int f
     /* with vectors of 2 more than 4 rows would need tiles wider than any kernel is built for */
     p->few_rows = p->slice_rows <= least(FEW_ROWS, 2 * p->kernels->vector_lanes);
     p->score = &p->kernels->score[a->score];
+    p->activation_tile = p->activation->tile;
+    choose_tiles(a, p, f32_by_tiles);
     p->score_tile = p->few_rows ? p->score->rows : p->score->lanes;
     p->accumulate = p->few_rows ? &p->kernels->combine[a->combine].rows : &p->kernels->combine[a->combine].lanes;
     p->trims = !p->few_rows && p->group_size == 1 && a->stages != FOV_STAGE_COMBINE &&
                (a->window_left != FOV_OPEN || a->window_right != FOV_OPEN);
     choose_layouts(a, p);
-    p->activation_tile = p->activation->tile;
-    choose_tiles(a, p, f32_by_tiles);
     return FOV_OK;
 }
 
@@ -162,6 +169,13 @@ static int64_t few_rows_chunk(int64_t kv_len)
     return n;
 }
 
+/* 1, 2, 4 or 8 rows share the lanes of a vector evenly; in tile registers each has one. */
+static int padded_rows(const fov_plan *p, int64_t rows)
+{
+    if (p->tile_rows) return MOST_TILE_ROWS;
+    return rows > 4 ? 8 : rows > 2 ? 4 : (int)rows;
+}
+
 /* Blocks: up to 4 query blocks share a block of keys, so that K and V are read from L2 a quarter as often.
  * Chunks exist only where one task would be too long alone. */
 static void cut(const fov_attention_args *a, fov_plan *p)
@@ -172,7 +186,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     p->max_lanes = (int)least(full, round_up(rows, vector));
     p->key_lanes = 1;
     if (p->few_rows) {
-        int padded = rows > 4 ? 8 : rows > 2 ? 4 : (int)rows; /* 1, 2, 4 or 8 rows share the lanes of a vector evenly */
+        int padded = padded_rows(p, rows);
         p->key_lanes = padded < vector ? vector / padded : 1;
         p->max_lanes = padded * p->key_lanes;
     }
@@ -181,7 +195,7 @@ static void cut(const fov_attention_args *a, fov_plan *p)
     p->max_blocks = p->lists ? 1 : (int)least(FOV_MAX_BLOCKS, n_blocks);
     row_tasks(p, a->key_stats_kind == FOV_KEY_STATS_NONE ? 1 : pieces(pieces(n_blocks, STATS_TASKS), p->max_blocks));
 
-    int64_t tile = p->few_rows ? FEW_ROWS_TILE_KEYS : p->tiles ? TILED_KEYS : tile_keys(p->score_dim + a->value_dim);
+    int64_t tile = p->tiles ? TILED_KEYS : p->few_rows ? FEW_ROWS_TILE_KEYS : tile_keys(p->score_dim + a->value_dim);
     p->tile_keys = (int)least(tile, a->kv_len > 0 ? a->kv_len : 1);
     p->chunk_keys = a->kv_len > 0 ? a->kv_len : 1;
     int splits = a->stages == FOV_STAGE_ALL && p->sums;
@@ -234,7 +248,10 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->key_tile_bytes = p->tile_scores ? aligned(half * p->tile_dim * (p->tile_keys + FOV_TILE_KEYS)) : 0;
     p->value_tile_step = half * out_columns * FOV_TILE_DEPTH;
     p->value_tile_bytes = p->tile_sums ? aligned(half * out_columns * tile_steps) : 0;
-    p->weight_tile_bytes = p->tile_sums && p->n_planes > 2 ? aligned(half * lanes * tile_steps) : 0;
+    int64_t weight_bytes = p->tile_rows                      ? 2 * real
+                           : p->tile_sums && p->n_planes > 2 ? half
+                                                             : 0; /* of weights that are packed elsewhere */
+    p->weight_tile_bytes = aligned(weight_bytes * lanes * tile_steps);
     p->key_bytes = scores ? aligned(real * p->tile_keys * p->key_dim) : 0;
     p->value_bytes = needs(a, FOV_STAGE_COMBINE) ? aligned(real * p->tile_keys * a->value_dim) : 0;
     if (p->lists) {

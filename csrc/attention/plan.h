@@ -33,6 +33,7 @@ typedef struct fov_plan {
     int reads_stored_keys, reads_stored_values; /* kernels convert while they read, where nothing has to look at reals */
     const fov_tiles *tiles; /* of products of bf16 numbers; NULL: none in this call */
     int tile_scores, tile_sums; /* which stages take them */
+    int tile_rows; /* both do, in the orientation rows, which reads values where they lie */
     int n_planes; /* of bf16 numbers that stand for each number */
     int splits; /* queries, keys and values are reals that are split into planes, and not bf16 */
     int tile_keys_in_place; /* rows of keys lie as the tile registers load them */

@@ -43,8 +43,8 @@ typedef struct fov_task {
     int key_finite, value_finite; /* key_finite: of keys in planes; value_finite: -1 not known yet */
     int value_halvings;                       /* values are multiplied by 2^-value_halvings on their way to the sum */
     uint8_t *finite; /* what is known of the values of each tile of the slice; NULL: not kept */
-    const char *key_block, *value_block, *key_tile_rows;
-    int64_t key_ld, value_ld, key_tile_bytes; /* from row to row */
+    const char *key_block, *value_block, *key_tile_rows, *value_tile_rows;
+    int64_t key_ld, value_ld, key_tile_bytes, value_tile_bytes; /* from row to row */
 
     int64_t tiles_computed, tiles_dead;
 } fov_task;
@@ -54,6 +54,7 @@ enum { FOV_DEAD, FOV_PARTIAL, FOV_FULL };
 /* tiles.c */
 void fov_need_key_tiles(fov_task *task); /* key_tile_rows: FOV_TILE_KEYS - 1 rows more than there are keys */
 int fov_need_value_tiles(fov_task *task); /* 0: some value is NaN or Inf */
+fov_stored fov_tile_values(const fov_task *task, int64_t key); /* of tile_rows: finite rows of them, from `key` on */
 void fov_use_tiles(const fov_task *task); /* before products of tiles, after functions of the caller */
 
 /* slice.c */

@@ -66,10 +66,38 @@ static int pack_values(fov_task *t)
     return t->plan->tiles->pack_values(first, row_bytes, t->n_keys_at, n, t->value_tiles);
 }
 
+/* Where they lie if they are finite and contiguous; else a copy, zeros for NaN and Inf, which may meet a column beside their own. */
+static int find_values(fov_task *t)
+{
+    const fov_array *array = &t->plan->args->value;
+    const char *first = t->value + t->keys_at * array->row_bytes;
+    int64_t n = t->plan->args->value_dim;
+    t->value_tile_rows = first;
+    t->value_tile_bytes = array->row_bytes;
+    if (array->column_bytes == 2 && t->plan->tiles->rows_finite(first, array->row_bytes, t->n_keys_at, n)) return 1;
+    t->value_tile_rows = t->value_tiles;
+    t->value_tile_bytes = 2 * n;
+    int finite = 1;
+    for (int64_t k = 0; k < t->n_keys_at; k++) {
+        uint16_t *to = (uint16_t *)(t->value_tiles + k * 2 * n);
+        copy_halves(first + k * array->row_bytes, array->column_bytes, n, n, (char *)to);
+        for (int64_t i = 0; i < n; i++)
+            if ((to[i] & 0x7f80u) == 0x7f80u) finite = to[i] = 0;
+    }
+    return finite;
+}
+
+fov_stored fov_tile_values(const fov_task *t, int64_t key)
+{
+    return (fov_stored){.dtype = FOV_BF16,
+                        .rows = t->value_tile_rows + (key - t->keys_at) * t->value_tile_bytes,
+                        .row_bytes = t->value_tile_bytes};
+}
+
 int fov_need_value_tiles(fov_task *t)
 {
     if (t->value_tiles_ready) return t->value_finite;
-    t->value_finite = t->plan->splits ? split_values(t) : pack_values(t);
+    t->value_finite = t->plan->tile_rows ? find_values(t) : t->plan->splits ? split_values(t) : pack_values(t);
     t->value_tiles_ready = 1;
     return t->value_finite;
 }

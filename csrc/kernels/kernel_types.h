@@ -78,7 +78,8 @@ typedef struct fov_block {
     const void *query_tiles, *key_tiles, *value_tiles; /* for fov_tiles */
     int64_t key_tiles_bytes; /* from row to row of key_tiles */
     int n_planes; /* of bf16 numbers that stand for each of a tile product: 1 to 3 */
-    void *weight_tiles; /* of three planes: [keys / 2][plane][n_lanes] pairs of weights */
+    void *
+        weight_tiles; /* of three planes: [keys / 2][plane][n_lanes] pairs of weights; of few rows: [keys / 16] two tiles of [16 rows][16 keys] */
     int has_rounded_weights; /* the weights of the tile are bf16 numbers already */
     void *accumulators;
     double multiplier; /* tile value * multiplier = logit; the first pass that computes folds it in; > 0 at the activation */
@@ -201,7 +202,9 @@ typedef struct fov_kernels {
  * FOV_TILE_KEYS. Columns and keys that fill such a piece up are zeros.
  *   query_tiles  [plane][columns / 2][n_lanes] pairs of columns
  *   key_tiles    rows of [plane][columns], key_tiles_bytes apart; n_keys rounded up to FOV_TILE_KEYS of them are read
- *   value_tiles  [keys / 32][plane][columns / 16] tiles of [16 columns][32 keys] */
+ *   value_tiles  [keys / 32][plane][columns / 16] tiles of [16 columns][32 keys]
+ *
+ * The functions of rows are for the orientation rows, with 16 lanes of one row each, and numbers that are bf16: values are read where they lie. */
 typedef struct fov_tiles {
     int (*check)(void); /* 1: a small product is what plain C makes of it */
     void (*enter)(void), (*leave)(void); /* the tile registers of a thread */
@@ -219,6 +222,12 @@ typedef struct fov_tiles {
     void (*add_not_finite)(fov_block *block, const uint32_t *attend);
     /* from the tile of weights and value_tiles; it leaves the weights packed in the tile, three planes elsewhere: one rounds them to bf16, more need value */
     fov_block_fn weighted_sum;
+
+    void (*pack_query_rows)(const fov_block *block, void *query_tiles);
+    int (*rows_finite)(const char *rows, int64_t row_bytes, int64_t n_rows, int64_t n_columns); /* of bf16 */
+    fov_block_fn score_rows; /* asks for stored_value meanwhile */
+    void (*add_not_finite_rows)(fov_block *block, const uint32_t *attend);
+    fov_block_fn weighted_sum_rows; /* stored_value, finite; weight_tiles is room for pairs; asks for the tile after stored_key */
 } fov_tiles;
 
 /* One per ISA. enter sets the floating point environment of a task (round to nearest, results below the normal range

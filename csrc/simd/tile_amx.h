@@ -165,6 +165,23 @@ FOV_INLINE vf32 pairs_high(vf32 x)
     return _mm512_castsi512_ps(_mm512_mask_and_epi32(rounded, over, _mm512_castps_si512(x), high));
 }
 
+/* The columns 0 to 31 of a row, from the even ones and the odd ones. */
+FOV_INLINE void pairs_spread(vf32 even, vf32 odd, vf32 *columns)
+{
+    const __m512i first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    columns[0] = _mm512_permutex2var_ps(even, first, odd);
+    columns[1] = _mm512_permutex2var_ps(even, _mm512_add_epi32(first, _mm512_set1_epi32(8)), odd);
+}
+
+/* The larger of `largest` and the exponents of the first n, up to 32, numbers of bf16 from p on; finite: no number had the one of NaN and Inf. */
+FOV_INLINE pairs halves_exponents(pairs largest, const void *p, int64_t n)
+{
+    const __m512i exponent = _mm512_set1_epi16(0x7f80);
+    __m512i x = n >= 32 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi16((__mmask32)((1u << n) - 1), p);
+    return _mm512_max_epu16(largest, _mm512_and_si512(x, exponent));
+}
+FOV_INLINE int halves_finite(pairs largest) { return _mm512_cmpeq_epi16_mask(largest, _mm512_set1_epi16(0x7f80)) == 0; }
+
 /* 32 rows of 8 numbers of bf16 -> 8 rows of 32; 0: one of them is NaN or infinite. Rows 8 apart meet in a register as they are loaded,
  * which takes no shuffles: 24 of them are left for 256 numbers. */
 FOV_INLINE int halves_turn(const char *rows, int64_t row_bytes, char *to)

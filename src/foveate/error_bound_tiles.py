@@ -1,8 +1,9 @@
 r"""What products of bf16 tiles (ISA amx) add to the errors: `foveate.error_bound`.
 
 Where a call has more than 8 rows per key head, 16 keys and 16 columns, dot product and weighted sum may run
-in tile registers, which multiply bf16 numbers exactly and add in f32, in an order of their own: g_n holds for
-every order. A number x stands there as one or two planes of bf16 numbers, u_b = 2^-8, e its relative error::
+in tile registers, and of bfloat16 both of them from 4 rows on. They multiply bf16 numbers exactly and add in
+f32, in an order of their own: g_n holds for every order. A number x stands there as one, two or three planes
+of bf16 numbers, u_b = 2^-8, e its relative error::
 
     bfloat16                        one plane    e = 0
     float16                         two planes   e = 0        11 bits are 8 and 3
@@ -74,7 +75,7 @@ PRODUCTS = {
     3: (6, (2 * U_B**3 + U_B**4) * (1 + U_B) ** 2),
 }
 CUT_OFF = 2.0**128 * (1 - 2.0**-9)
-FEW_ROWS, LEAST_TILED = 8, 16  # csrc/attention/plan.c
+FEW_ROWS, LEAST_TILE_ROWS, LEAST_TILED = 8, 4, 16  # csrc/attention/plan.c
 SPARSE = ("sparsemax", "entmax15", "entmax", "topk")
 
 
@@ -109,14 +110,17 @@ def tiles_of(
         return Tiles(False, False)
     q, k, v = (reference._heads_first(array, options.get("layout", "bhld")) for array in arrays)
     rows = q.shape[-2] * (q.shape[-3] // k.shape[-3] if k.shape[-3] else 1)
-    enough = rows > FEW_ROWS and k.shape[-2] >= LEAST_TILED
     score, activation, combine = names
+    scores = score in ("dot", "scaled_dot") and q.shape[-1] >= LEAST_TILED
+    sums = combine == "weighted_sum" and activation not in SPARSE and v.shape[-1] >= LEAST_TILED
+    least = LEAST_TILE_ROWS if dtype == "bfloat16" and scores and sums else FEW_ROWS + 1
+    enough = rows >= least and k.shape[-2] >= LEAST_TILED
     n_planes, e = planes
     if any(np.any((np.abs(x) >= CUT_OFF) & np.isfinite(x)) for x in (q, k, v)):
         e *= 2
     return Tiles(
-        scores=enough and score in ("dot", "scaled_dot") and q.shape[-1] >= LEAST_TILED,
-        sums=enough and combine == "weighted_sum" and activation not in SPARSE and v.shape[-1] >= LEAST_TILED,
+        scores=enough and scores,
+        sums=enough and sums,
         n_planes=n_planes,
         e=e,
     )

@@ -70,7 +70,7 @@ class Mode(_core.Planned):
     precision : str, default "highest"
         How exact products of float32 have to be, in PyTorch's words: "highest", as float32; "high", sums of
         products to 4.6e-5 of their sizes at most, 2e-6 as a rule; "medium", as bfloat16. Less is faster with
-        tile registers (ISA amx, not few rows, see docs/numerics.md); elsewhere, and for other dtypes, it
+        tile registers (ISA amx, more than 8 rows, see docs/numerics.md); elsewhere, and for other dtypes, it
         changes nothing.
 
     Raises

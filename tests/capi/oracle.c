@@ -20,9 +20,10 @@ static int rounds_weights(const problem *call)
     const char *isa = "none";
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (problem_is(call, others[i])) return 0;
-    int64_t rows = args->q_len * (args->n_q_heads / args->n_kv_heads);
-    return args->dtype == FOV_BF16 && fov_get_isa(&isa) == FOV_OK && strcmp(isa, "amx") == 0 && rows > 8 && args->kv_len >= 16 &&
-           args->value_dim >= 16;
+    int dot = problem_is(call, "dot") || problem_is(call, "scaled_dot");
+    int64_t rows = args->q_len * (args->n_q_heads / args->n_kv_heads), least = dot && args->head_dim >= 16 ? 4 : 9;
+    return args->dtype == FOV_BF16 && fov_get_isa(&isa) == FOV_OK && strcmp(isa, "amx") == 0 && rows >= least &&
+           args->kv_len >= 16 && args->value_dim >= 16;
 }
 
 static rounding rounding_of(const problem *call)

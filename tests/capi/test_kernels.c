@@ -22,6 +22,7 @@ static void test_table(const fov_isa *isa, const fov_kernels *kernels, int real)
     test_moves(&suite);
     test_stored(&suite);
     test_tile_products(&suite);
+    test_tile_rows(&suite);
     test_tile_planes(&suite);
     test_environment(&suite);
 }

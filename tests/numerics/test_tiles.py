@@ -72,6 +72,105 @@ def test_a_view_has_the_bits_of_a_copy(rows):
         assert_same_bits(everything(*arrays), expected)
 
 
+class Test_few_rows:
+    """4 to 16 rows per key head read keys and values where they lie (csrc/kernels/tile/tile_rows.h)."""
+
+    HEADS: ClassVar = [
+        ((4, 1), 1),
+        ((8, 1), 1),
+        ((10, 2), 1),
+        ((2, 2), 7),
+        ((3, 1), 3),
+        ((4, 2), 8),
+        ((1, 1), 16),
+    ]
+
+    @pytest.mark.parametrize(("heads", "q_len"), HEADS)
+    @pytest.mark.parametrize("kv_len", [16, 17, 127, 128, 129, 515, 1100])
+    def test_rows_and_lengths(self, heads, q_len, kv_len):
+        for head_dim, value_dim in [(64, 64), (80, 33), (128, 129), (16, 47), (31, 96)]:
+            arrays = problem(q_len, kv_len, head_dim, value_dim, heads)
+            within_bounds(*arrays)
+            within_bounds(*arrays, causal="bottom_right", activation="sigmoid", scale=0.2)
+        within_bounds(*arrays, window=(kv_len // 3, 5), q_offset=kv_len - q_len, sinks=np.zeros(heads[0]))
+
+    def test_it_is_not_the_path_of_avx512(self):
+        for q_len, heads in [(1, (4, 1)), (4, (1, 1)), (2, (16, 2))]:
+            rounded, exact = both(*problem(q_len, 300, heads=heads))
+            assert not np.array_equal(rounded["output"], exact["output"])
+            assert np.max(np.abs(rounded["lse"] - exact["lse"])) > 1e-5
+
+    def test_options(self):
+        rng = np.random.default_rng(2)
+        q, k, v = problem(2, 200, heads=(8, 2))
+        mask = rng.random((2, 200)) < 0.5
+        bias = rng.standard_normal((8, 2, 200)).astype(BF16)
+        for options in (
+            {"mask": mask},
+            {"bias": bias},
+            {"mask": mask, "softcap": 3.0, "alibi_slopes": np.linspace(0.1, 0.5, 8)},
+            {"kv_lengths": np.array(77), "causal": "bottom_right"},
+            {"activation": "relu2"},
+            {"activation": "softmax1", "scale": -0.3},
+            {"layout": "blhd"},
+        ):
+            arrays = [a.transpose(1, 0, 2) for a in (q, k, v)] if "layout" in options else (q, k, v)
+            within_bounds(*arrays, **options)
+
+    def test_a_view_has_the_bits_of_a_copy(self):
+        q, k, v = problem(3, 300, 64, 64, (4, 2))
+        expected = everything(q, k, v)
+        wide = [np.zeros((*a.shape[:-1], a.shape[-1] + 5), BF16)[..., 2:-3] for a in (q, k, v)]
+        apart = [np.zeros((*a.shape[:-1], 2 * a.shape[-1]), BF16)[..., ::2] for a in (q, k, v)]
+        turned = [np.zeros_like(a)[..., ::-1, :] for a in (q, k, v)]
+        for views in (wide, apart, turned):
+            for view, array in zip(views, (q, k, v), strict=True):
+                view[...] = array
+            assert_same_bits(everything(*views), expected)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+    def test_what_is_not_finite_stays_in_its_column_and_its_rows(self, bad):
+        """A product takes two columns of a value at once, and the weights of all rows."""
+        q, k, v = problem(2, 300, 64, 64, (4, 1))
+        expected = everything(q, k, v)["output"]
+        spoilt = v.copy()
+        spoilt[0, 130, 7] = bad
+        found = everything(q, k, spoilt)["output"]
+        assert not np.any(np.isfinite(found[..., 7].astype(np.float64)))
+        others = np.arange(64) != 7
+        assert np.array_equal(found[..., others], expected[..., others])
+
+        mask = np.ones((2, 300), bool)
+        mask[1, 130] = False
+        expected = everything(q, k, v, mask=mask)["output"]
+        found = everything(q, k, spoilt, mask=mask)["output"]
+        assert np.array_equal(found[:, 1], expected[:, 1])
+        assert not np.any(np.isfinite(found[:, 0, 7].astype(np.float64)))
+        assert np.array_equal(found[:, 0, others], expected[:, 0, others])
+
+    def test_sums_beyond_the_range_are_taken_again(self):
+        q, k, v = problem(2, 300, heads=(4, 1))
+        v[...] = np.where(np.arange(v.shape[-1]) % 2, 3e38, -3e38)
+        result = foveate.attention(q, k, v).astype(np.float64)
+        assert worst_ratio(result, reference.attention(q, k, v), bounds(q, k, v).output) <= 1.0
+        assert np.all(np.isfinite(result))
+
+    def test_batch_and_threads(self):
+        q, k, v = problem(1, 3000, heads=(12, 3))
+        expected = everything(q, k, v, num_threads=1)
+        for threads in (2, 3):
+            assert_same_bits(everything(q, k, v, num_threads=threads), expected)
+        for head in range(3):
+            rows = slice(4 * head, 4 * head + 4)
+            alone = everything(q[rows], k[head : head + 1], v[head : head + 1])
+            assert_same_bits(alone, {name: array[rows] for name, array in expected.items()})
+
+    def test_equal_values_stay_what_they_are(self):
+        q, k, v = problem(1, 1000, heads=(8, 1))
+        sevens = foveate.attention(q, k, np.full_like(v, 7.0))
+        assert np.array_equal(sevens, np.full_like(sevens, 7.0))
+
+
 def test_weights_are_rounded_and_add_up_to_one():
     q, k, v = problem()
     rounded, exact = both(q, k, v)
@@ -98,7 +197,9 @@ class Test_same_bits_as_avx512:
     CASES: ClassVar = {
         "f32": ({"dtype": "f32"}, {}),
         "f64": ({"dtype": "f64"}, {}),
-        "few rows": ({"q_len": 2, "heads": (4, 2)}, {}),
+        "few rows": ({"q_len": 3, "heads": (2, 2)}, {}),
+        "few rows of another score": ({"q_len": 4, "heads": (4, 2)}, {"score": "cosine"}),
+        "few rows of another sum": ({"q_len": 4, "heads": (2, 2), "value_dim": 15}, {}),
         "few keys": ({"kv_len": 15}, {}),
         "few columns": ({"head_dim": 15, "value_dim": 15}, {}),
         "sparse of another score": ({}, {"score": "cosine", "activation": "sparsemax"}),

@@ -42,6 +42,18 @@ static void FOV_NAME(tile_add_not_finite)(fov_block *b, const uint32_t *attend)
     }
 }
 
+/* The same in the orientation rows. */
+static void FOV_NAME(tile_add_not_finite_rows)(fov_block *b, const uint32_t *attend)
+{
+    for (int k = 0; k < b->n_keys; k++) {
+        const real *v = (const real *)b->value + k * b->value_ld, *w = (const real *)b->tile + (int64_t)k * b->n_lanes;
+        const uint32_t *words = attend + (int64_t)(k / 32) * b->n_lanes;
+        for (int64_t c = 0; c < b->value_dim; c++)
+            for (int r = 0; v[c] - v[c] != 0 && r < b->n_rows; r++)
+                if (words[r] >> (k % 32) & 1u) ((real *)b->accumulators)[r * b->value_dim + c] += v[c] * w[r];
+    }
+}
+
 /* Weights of one key in several planes: those that are not finite meet its values here, and leave 0. Where a value is not finite either their
  * product was added once before: it is NaN or infinite and stays so. */
 FOV_INLINE vr FOV_NAME(tile_take_not_finite)(const fov_block *b, int64_t k, int64_t lane, vr w)

@@ -52,7 +52,8 @@
         }                                                                                                                        \
     } while (0)
 
-FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors, const int n_planes)
+/* asks: few rows, whose values come next. */
+FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors, const int n_planes, const int asks)
 {
     const int64_t step = n_vectors * TILE_ROW_BYTES; /* bytes of a row of logits, and of pairs of queries */
     const int64_t whole = (b->head_dim + FOV_TILE_DEPTH - 1) / FOV_TILE_DEPTH * FOV_TILE_DEPTH;
@@ -62,8 +63,12 @@ FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors,
         tile_zero(0);
         tile_zero(1);
         tile_zero(2);
-        for (int64_t d = 0; d < b->head_dim; d += FOV_TILE_DEPTH, keys += TILE_ROW_BYTES, queries += TILE_ROWS * step)
+        for (int64_t d = 0; d < b->head_dim; d += FOV_TILE_DEPTH, keys += TILE_ROW_BYTES, queries += TILE_ROWS * step) {
             FOV_ADD_PLANES(keys, 2 * whole, b->key_tiles_bytes, queries, whole / 2 * step, step);
+            if (asks)
+                FOV_NAME(tile_ask)(&b->stored_value, k, FOV_TILE_KEYS, 2 * b->value_dim * d / whole,
+                                   2 * b->value_dim * (d + FOV_TILE_DEPTH) / whole);
+        }
         FOV_KEEP_TILES(tile_store, logits);
     }
 }
@@ -71,9 +76,9 @@ FOV_INLINE void FOV_NAME(tile_score_of)(const fov_block *b, const int n_vectors,
 FOV_INLINE void FOV_NAME(tile_score_planes)(const fov_block *b, const int n_planes)
 {
     switch (b->n_lanes / VR_LANES) {
-    case 1: FOV_NAME(tile_score_of)(b, 1, n_planes); break;
-    case 2: FOV_NAME(tile_score_of)(b, 2, n_planes); break;
-    default: FOV_NAME(tile_score_of)(b, 3, n_planes);
+    case 1: FOV_NAME(tile_score_of)(b, 1, n_planes, 0); break;
+    case 2: FOV_NAME(tile_score_of)(b, 2, n_planes, 0); break;
+    default: FOV_NAME(tile_score_of)(b, 3, n_planes, 0);
     }
 }
 
@@ -85,6 +90,8 @@ static void FOV_NAME(tile_score)(fov_block *b)
     default: FOV_NAME(tile_score_planes)(b, 1);
     }
 }
+
+static void FOV_NAME(tile_score_rows)(fov_block *b) { FOV_NAME(tile_score_of)(b, 1, 1, 1); }
 
 /* The weights of two keys as pairs, in place: a row of pairs lies no farther than the rows it comes from. Zeros up to a multiple of
  * FOV_TILE_DEPTH keys. */

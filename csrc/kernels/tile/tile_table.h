@@ -16,6 +16,7 @@
 #include "kernels/tile/tile_pack.h"
 #include "kernels/tile/tile_split.h"
 
+#include "kernels/tile/tile_rows.h"
 #include "kernels/tile/tile_products.h"
 #undef FOV_REAL_BITS
 
@@ -37,6 +38,11 @@ static const fov_tiles tiles = {
     .score_not_finite = FOV_NAME(tile_score_not_finite),
     .add_not_finite = FOV_NAME(tile_add_not_finite),
     .weighted_sum = FOV_NAME(tile_weighted_sum),
+    .pack_query_rows = FOV_NAME(tile_pack_query_rows),
+    .rows_finite = FOV_NAME(tile_rows_finite),
+    .score_rows = FOV_NAME(tile_score_rows),
+    .add_not_finite_rows = FOV_NAME(tile_add_not_finite_rows),
+    .weighted_sum_rows = FOV_NAME(tile_weighted_sum_rows),
 };
 
 static uint64_t enter(void) { return vec_enter(); }
