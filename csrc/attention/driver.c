@@ -85,6 +85,7 @@ static void start_blocks(fov_task *t, int64_t row, int64_t end)
         if ((p->args->stages & FOV_STAGE_ACTIVATION) && p->activation->init) p->activation->init(&q->block);
         if (p->lists) fov_start_lists(t, q);
         memset(q->block.accumulators, 0, p->accumulator_bytes);
+        if (p->skips_far) p->kernels->modify.query_norms(&q->block, q->norms);
         fov_set_ranges(t, q);
     }
 }
@@ -107,6 +108,12 @@ static int values_finite(fov_task *t)
     return finite;
 }
 
+static int are_finite(fov_task *t)
+{
+    if (t->value_finite < 0) t->value_finite = values_finite(t);
+    return t->value_finite;
+}
+
 /* 1: some value of the block is NaN or Inf and must be kept out by selection, since 0 * NaN would show it. A logit may be -inf
  * through the mask, a bias or arithmetic; all three mean masked. Few rows look for such a logit first: their tile is smaller than
  * the block of values; else the values are looked at once for all query blocks (0.5 % of the work). */
@@ -114,8 +121,7 @@ static int must_select(fov_task *t, fov_query_block *q, int attend)
 {
     const fov_plan *p = t->plan;
     if (p->few_rows && !p->tile_rows && attend == FOV_FULL && !t->bias && !p->kernels->modify.any_masked(&q->block)) return 0;
-    if (t->value_finite < 0) t->value_finite = values_finite(t);
-    return !t->value_finite;
+    return !are_finite(t);
 }
 
 static void point_at_values(fov_task *t, fov_query_block *q, int64_t first)
@@ -176,6 +182,10 @@ static void run_tile(fov_task *t, fov_query_block *q)
     }
     if (p->tile_sums && !p->tile_rows)
         first -= (first - t->keys_at) % FOV_TILE_DEPTH; /* values are packed from the first key of the block */
+    if (p->skips_far && fov_is_far(t, q, first, last) && are_finite(t)) {
+        t->tiles_dead++;
+        return;
+    }
     int attend = fov_compute_logits(t, q, first, (int)(last - first));
     if (attend == FOV_DEAD) return;
     int combine = p->sums, selected = 0;
@@ -205,10 +215,13 @@ static void run_keys(fov_task *t)
     if (first < t->chunk_first) first = t->chunk_first;
     if (last > t->chunk_last) last = t->chunk_last;
     first = first < tile ? 0 : first / tile * tile;
-    for (int64_t key = first; key < last && !is_cancelled(t->plan); key += tile) {
+    int64_t key = first, step = tile;
+    if (t->plan->skips_far && fov_goes_backwards(t)) key = (last - 1) / tile * tile, step = -tile;
+    for (int64_t next; key >= first && key < last && !is_cancelled(t->plan); key = next) {
+        next = key + step;
         fov_key_block(t, key, t->chunk_last - key < tile ? t->chunk_last - key : tile);
         for (int i = 0; i < t->n_blocks; i++) {
-            fov_ask_ahead(t, &t->blocks[i], i, key + tile < last ? key + tile : -1);
+            fov_ask_ahead(t, &t->blocks[i], i, next >= first && next < last ? next : -1);
             run_tile(t, &t->blocks[i]);
         }
     }
@@ -266,7 +279,9 @@ static void run_task(void *context, int64_t task, int thread)
     fov_task_slice(&t, slice);
     t.chunk_first = chunk * p->chunk_keys;
     t.chunk_last = t.chunk_first + p->chunk_keys < p->args->kv_len ? t.chunk_first + p->chunk_keys : p->args->kv_len;
-    t.finite = p->finite_bytes ? (uint8_t *)run->shared + p->split_bytes + p->stats_bytes + slice * p->n_tiles : NULL;
+    char *of_tiles = run->shared + p->split_bytes + p->stats_bytes;
+    t.key_norms = p->norm_bytes ? (uint32_t *)of_tiles + slice * p->n_tiles : NULL;
+    t.finite = p->finite_bytes ? (uint8_t *)of_tiles + p->norm_bytes + slice * p->n_tiles : NULL;
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
     int joined = 1;
     for (; row < end; row += p->span_rows) {
@@ -309,7 +324,7 @@ fov_status fov_run(const fov_plan *p, char *workspace)
     }
     fov_split_reset(p, workspace);
     if (p->stats_bytes) fov_totals_reset(p, workspace + p->split_bytes);
-    if (p->finite_bytes) memset(workspace + p->split_bytes + p->stats_bytes, 0, p->finite_bytes);
+    if (p->finite_bytes) memset(workspace + p->split_bytes + p->stats_bytes, 0, p->norm_bytes + p->finite_bytes);
     if (a->parallel_for && p->n_threads > 1) a->parallel_for(a->parallel_for_host, p->n_tasks, p->n_threads, run_task, &run);
     else fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
     return end(p, run.cancelled);

@@ -1,5 +1,6 @@
 #include "attention/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "attention/problem.h"
@@ -115,6 +116,16 @@ static void choose_tiles(const fov_attention_args *a, fov_plan *p, int f32_by_ti
         p->activation_tile = p->activation->tile_rounded;
 }
 
+/* Lengths bound a dot product and nothing else that may come on top of it. */
+static void choose_far(const fov_attention_args *a, fov_plan *p)
+{
+    int is_dot = needs(a, FOV_STAGE_SCORE) && !p->score->encode && !a->score_w_q.data && !a->score_w_k.data;
+    p->skips_far = a->alibi_slopes && is_dot && p->sums && p->activation->has_lse && !p->few_rows && !p->capped &&
+                   !a->bias.data && !a->modifier;
+    if (!p->skips_far) return;
+    p->nothing = log(p->kernels->least) - 1;
+}
+
 static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p, int f32_by_tiles)
 {
     p->kernels = a->dtype == FOV_F64 ? p->isa->f64 : p->isa->f32;
@@ -142,6 +153,7 @@ static fov_status choose_kernels(const fov_attention_args *a, fov_plan *p, int f
     p->trims = !p->few_rows && p->group_size == 1 && a->stages != FOV_STAGE_COMBINE &&
                (a->window_left != FOV_OPEN || a->window_right != FOV_OPEN);
     choose_layouts(a, p);
+    choose_far(a, p);
     return FOV_OK;
 }
 
@@ -284,7 +296,8 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     }
     p->n_tiles = pieces(a->kv_len, p->tile_keys);
     if (p->sums && !p->few_rows && p->n_row_tasks > 1) p->finite_bytes = aligned(p->n_slices * p->n_tiles);
-    p->shared_bytes = p->split_bytes + p->stats_bytes + p->finite_bytes;
+    if (p->skips_far && p->finite_bytes) p->norm_bytes = aligned(4 * p->n_slices * p->n_tiles);
+    p->shared_bytes = p->split_bytes + p->stats_bytes + p->norm_bytes + p->finite_bytes;
     return FOV_OK;
 }
 

@@ -52,6 +52,9 @@ typedef struct fov_plan {
     int first_pass; /* over all keys, for row states, sums or lists */
     int second_pass; /* over all keys, with the final weights of a dense activation: second_pass.c */
 
+    int skips_far; /* ALiBi leaves nothing of tiles that are far away: far.c */
+    double nothing; /* the exponential of what is below is 0 */
+
     int few_rows; /* orientation: 1 rows (vectors along head_dim), 0 lanes */
     int max_lanes; /* lanes of a full query block */
     int trims; /* the rows of a vector are neighbours, and a diagonal may cut tiles: fov_trim() */
@@ -81,9 +84,10 @@ typedef struct fov_plan {
     size_t partial_bytes; /* what a chunk leaves for the merge, per task */
     size_t ones_bytes; /* the v of an additive score without one */
     size_t split_bytes, stats_bytes; /* tickets and partials; tickets and totals */
+    size_t norm_bytes; /* a float per tile of each slice's keys, where several tasks pass over them */
     size_t finite_bytes; /* one per tile of each slice's values, where several tasks pass over them */
     int64_t n_tiles; /* of a slice */
-    size_t shared_bytes; /* all three */
+    size_t shared_bytes; /* all four */
     int is_serial; /* too small for a second thread, however many there are */
     int n_threads;
 } fov_plan;

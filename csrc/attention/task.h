@@ -14,6 +14,7 @@ typedef struct fov_query_block {
     int64_t first_key, last_key;                       /* the union over the rows */
     int64_t covered_first, covered_last;               /* the intersection; empty where they cross */
     int has_not_finite; /* queries that were split into planes have zeros for NaN or Inf */
+    double norms[FOV_MAX_LANES]; /* of the queries, where far tiles are skipped */
 } fov_query_block;
 
 typedef struct fov_task {
@@ -42,6 +43,7 @@ typedef struct fov_task {
     int key_ready, key_tiles_ready, value_ready, value_tiles_ready;
     int key_finite, value_finite; /* key_finite: of keys in planes; value_finite: -1 not known yet */
     int value_halvings;                       /* values are multiplied by 2^-value_halvings on their way to the sum */
+    uint32_t *key_norms; /* floats, 0: not known yet; NULL: not kept */
     uint8_t *finite; /* what is known of the values of each tile of the slice; NULL: not kept */
     const char *key_block, *value_block, *key_tile_rows, *value_tile_rows;
     int64_t key_ld, value_ld, key_tile_bytes, value_tile_bytes; /* from row to row */
@@ -88,6 +90,10 @@ int fov_attend_words(fov_task *task, const fov_query_block *q, int64_t key); /* 
 
 /* logits.c: fills the tile with the logits of keys [key, key + n); FOV_DEAD: nothing was computed */
 int fov_compute_logits(fov_task *task, fov_query_block *q, int64_t key, int n_keys);
+
+/* far.c */
+int fov_goes_backwards(const fov_task *task); /* from the last key to the first */
+int fov_is_far(fov_task *task, fov_query_block *q, int64_t first, int64_t last); /* every weight for keys [first, last) is 0 */
 
 /* lists.c */
 void fov_start_lists(fov_task *task, fov_query_block *q);

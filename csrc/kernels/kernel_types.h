@@ -162,6 +162,10 @@ typedef struct fov_modifiers {
     /* per head of the group: sum and maximum over its rows; lane i is of head (first_head + i / key_lanes) % group_size */
     void (*totals)(const fov_block *block, int first_head, int group_size, int is_max, double *totals, int64_t stride);
     void (*differ)(const fov_block *block, double excluded, uint32_t *attend); /* the bits of the tile that are not `excluded` */
+    void (*query_norms)(const fov_block *block,
+                        double *norms); /* at least the length of the query of each lane, orientation lanes */
+    float (*largest_norm)(const void *rows, int64_t ld, int64_t n_rows, int64_t dim); /* at least that of the longest row; > 0 */
+    double (*reference)(const fov_block *block, int row); /* row_max */
 } fov_modifiers;
 
 /* Between arrays of a storage type and contiguous reals. Sources may be misaligned; steps are in bytes, of any sign. */

@@ -16,6 +16,7 @@
 #include "kernels/combine/combine_weighted_sum.h"
 #include "kernels/list/lists.h"
 #include "kernels/modify/modify.h"
+#include "kernels/modify/norms.h"
 #include "kernels/score/score_additive.h"
 #include "kernels/score/score_cosine.h"
 #include "kernels/score/score_dot.h"
@@ -57,7 +58,10 @@ const fov_kernels FOV_NAME(kernels) = {
                .mask = FOV_NAME(modify_mask),
                .any_masked = FOV_NAME(modify_any_masked),
                .totals = FOV_NAME(modify_totals),
-               .differ = FOV_NAME(modify_differ)},
+               .differ = FOV_NAME(modify_differ),
+               .query_norms = FOV_NAME(modify_query_norms),
+               .largest_norm = FOV_NAME(modify_largest_norm),
+               .reference = FOV_NAME(modify_reference)},
     .lists = {.raise = FOV_NAME(lists_raise),
               .collect = FOV_NAME(lists_collect),
               .keep = FOV_NAME(lists_keep),

@@ -63,6 +63,7 @@ void test_combines(suite *suite);
 void test_moves(suite *suite);
 void test_stored(suite *suite);
 void test_tile_products(suite *suite);
+void test_norms(suite *suite);
 void test_tile_rows(suite *suite);
 void test_tile_planes(suite *suite);
 void test_environment(suite *suite);

@@ -14,6 +14,7 @@ static void test_table(const fov_isa *isa, const fov_kernels *kernels, int real)
     test_scores(&suite);
     test_modifiers(&suite);
     test_totals(&suite);
+    test_norms(&suite);
     test_activations(&suite);
     test_elementwise(&suite);
     test_lists(&suite);
