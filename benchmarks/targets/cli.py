@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.results import environment, table
-from benchmarks.targets.forms import OWN, OWN_MODULE, PEERS
+from benchmarks.targets.forms import OWN_MODULES, PEERS
 from benchmarks.targets.measure import measure
 from benchmarks.targets.odd import ODD
 from benchmarks.targets.outcome import Outcome
 from benchmarks.targets.table import TARGETS
 from benchmarks.targets.target import Target
+from benchmarks.targets.tile_loads import QUIET
 from benchmarks.targets.workers import Workers
 
 TITLES = {
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     console = Console(width=max(190, Console().width))  # also where the output is a pipe
     absent = {name: [p for p in PEERS[name][1] if importlib.util.find_spec(p) is None] for name in asked}
-    modules = {OWN: OWN_MODULE} | {name: PEERS[name][0] for name in asked if not absent[name]}
+    modules = OWN_MODULES | {name: PEERS[name][0] for name in asked if not absent[name]}
     packages = [package for name in asked if not absent[name] for package in PEERS[name][1]]
     facts = environment(options.threads, packages)
     console.print(", ".join(f"{name} {fact}" for name, fact in facts.items()))
@@ -85,9 +86,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ]
             report[name] = [outcome.as_dict() for outcome in outcomes]
             show(console, name, outcomes, options.markdown)
+            if quiet := in_quiet(outcomes):
+                report[f"{name} in quiet"] = [outcome.as_dict() for outcome in quiet]
+                show_quiet(console, outcomes, quiet, options.markdown)
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
+
+
+def in_quiet(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same of repetitions whose tile loads ran at full speed, where foveate uses tile registers."""
+    fastest = max((rate for outcome in outcomes for rate in outcome.tile_loads), default=0.0)
+    return [outcome.in_quiet(fastest) for outcome in outcomes if outcome.tile_loads]
+
+
+def show_quiet(
+    console: Console, outcomes: Sequence[Outcome], quiet: Sequence[Outcome], markdown: bool
+) -> None:
+    """The table of those, and how many they are."""
+    rows = [row for outcome in quiet for row in outcome.rows()]
+    title = f"repetitions whose tile loads ran at {QUIET:.0%} of the fastest or more"
+    console.print(table(title, rows, markdown, "workload"))
+    n_all, n_quiet = (sum(len(o.tile_loads) for o in some) for some in (outcomes, quiet))
+    missed = sum(row.met is False for row in rows)
+    console.print(f"quiet: {n_quiet} of {n_all} repetitions; {len(rows)} rows, {missed} below the target")
 
 
 def show(console: Console, name: str, outcomes: Sequence[Outcome], markdown: bool) -> None:

@@ -9,7 +9,8 @@ import foveate
 from benchmarks import timing
 from benchmarks.targets import problem
 from benchmarks.targets.check import Check
-from benchmarks.targets.forms import NEIGHBOUR, OWN
+from benchmarks.targets.forms import NEIGHBOUR, OWN, OWN_IN_TILES, OWN_MODULES
+from benchmarks.targets.looks import look_before
 from benchmarks.targets.outcome import LIMIT, Outcome
 from benchmarks.targets.target import Target
 from benchmarks.targets.workers import Refused, WorkerDied, Workers
@@ -38,10 +39,11 @@ def measure(target: Target, workers: Workers, n_threads: int, repeats: int, budg
         Without times where foveate's own result is wrong or its worker died.
     """
     outcome = Outcome(target, target.threads or n_threads, foveate.get_isa())
-    peers = [name for name in workers if name != OWN] if target.peers is not None else []
+    own = [OWN_IN_TILES, OWN] if target.f32_in_tiles else [OWN]
+    peers = [name for name in workers if name not in OWN_MODULES] if target.peers is not None else []
     forms: Forms = {}
     check = Check(problem.make(target))
-    for name in (OWN, *peers):
+    for name in (*own, *peers):
         forms |= _checked(name, workers, check, outcome)
         if OWN not in forms:
             return outcome
@@ -69,7 +71,7 @@ def _checked(name: str, workers: Workers, check: Check, outcome: Outcome) -> For
                 assert outcome.target.own is not None
                 error = Check(problem.make(outcome.target.own.target)).own(result)
             else:
-                error = check.own(result) if name == OWN else check.peer(result)
+                error = check.own(result) if form == OWN else check.peer(result)
             outcome.errors[form] = error
             if error <= 1.0:
                 right[form] = name
@@ -91,10 +93,13 @@ def _timed(
         form: partial(workers.ask, name, "burst", form) for form, name in forms.items()
     }
     if outcome.target.share is not None and LIMIT not in outcome.left_out:
-        limit = partial(workers.ask, OWN, "least_seconds", outcome.target, outcome.n_threads)
+        limit = partial(workers.ask, forms[OWN], "least_seconds", outcome.target, outcome.n_threads)
         try:
             once[LIMIT] = limit() * 0  # a probe takes no longer than a burst
             bursts = {LIMIT: limit, **bursts}  # beside foveate, which comes first
         except Refused as reason:
             outcome.left_out[LIMIT] = str(reason)
-    return timing.in_turns(bursts, once, repeats, budget)
+    bursts, looks = look_before(bursts, forms[OWN], workers, outcome)
+    times = timing.in_turns(bursts, once, repeats, budget)
+    outcome.tile_loads = looks.of_repetitions()
+    return times

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.results import Row
 from benchmarks.targets.forms import NEIGHBOUR, OWN
 from benchmarks.targets.target import Target
+from benchmarks.targets.tile_loads import quiet
 from benchmarks.timing import Times
 
 LIMIT = "limit"
@@ -26,7 +27,10 @@ class PairedRow(Row):
 
 @dataclass
 class Outcome:
-    """The times by form, and what has none, with the reasons: left out, wrong results, workers that died."""
+    """The times by form, and what has none, with the reasons: left out, wrong results, workers that died.
+
+    ``tile_loads`` in GFLOP/s, a number per repetition, where foveate uses tile registers.
+    """
 
     target: Target
     n_threads: int
@@ -36,6 +40,19 @@ class Outcome:
     left_out: dict[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     died: dict[str, str] = field(default_factory=dict)
+    tile_loads: tuple[float, ...] = ()
+
+    def in_quiet(self, fastest: float) -> Outcome:
+        """Of the repetitions whose tile loads ran at full speed; ``fastest``: the most seen in the run."""
+        kept = quiet(self.tile_loads, fastest)
+        bursts = {
+            form: tuple(seconds for seconds, counts in zip(times.bursts, kept, strict=False) if counts)
+            for form, times in self.times.items()
+        }
+        rates = tuple(rate for rate, counts in zip(self.tile_loads, kept, strict=True) if counts)
+        return replace(
+            self, times={form: Times(some) for form, some in bursts.items() if some}, tile_loads=rates
+        )
 
     def peers(self) -> list[Row]:
         """Every form of every peer."""
@@ -82,6 +99,7 @@ class Outcome:
             "threads": self.n_threads,
             "isa": self.isa,
             "rows": [row.as_dict() for row in self.rows()],
+            "tile_loads_gflops": list(self.tile_loads),
             "bursts_s": {name: list(times.bursts) for name, times in self.times.items()},
             "errors": self.errors,
             "left_out": self.left_out,

@@ -47,6 +47,9 @@ def _prefill() -> Iterator[Target]:
     ]:
         yield Target("prefill", causal(shape), f32, CAUSAL_SHARE, dropped=dropped)
         yield Target("prefill", causal(typed(shape, BF16)), bf16)
+    for shape in (L4096, L2048):  # in quiet stretches
+        multiply_adds = Against(Target("multiply-adds", shape), 1.5)
+        yield Target("prefill", shape, own=multiply_adds, f32_in_tiles=True)
     # of the tile products in registers, one thread: two threads share the limit on some machines
     for shape, share in [(L4096, 0.25), (L2048, 0.31)]:
         yield Target("prefill", typed(shape, BF16), share=Share("amx_bf16", share), threads=1)

@@ -41,7 +41,8 @@ class Target:
 
     ``mask`` is "", "bool" or "float"; ``window`` the number of keys that a query sees, itself the last;
     ``rival`` begins the names of the forms that count, all where it is empty; ``threads`` overrides those
-    of the run; ``prepared`` calls a Mode with ``out=``. ``dropped`` says why ``peers``, or without them
+    of the run; ``prepared`` calls a Mode with ``out=``; ``f32_in_tiles`` runs with FOVEATE_F32=amx, while the
+    workload of our own beside it does not. ``dropped`` says why ``peers``, or without them
     ``own``, or without both ``share``, is out of reach, with a figure that docs/performance.md explains; it
     is measured all the same.
     """
@@ -62,12 +63,14 @@ class Target:
     rival: str = ""
     threads: int | None = None
     prepared: bool = False
+    f32_in_tiles: bool = False
     dropped: str = ""
 
     def __str__(self) -> str:
         # a Shape of its own type would print f64 alone
         kv = f", {self.kv_dtype} K/V" if self.kv_dtype else ""
         kv += f", precision {self.precision}" if self.precision != "highest" else ""
+        kv += ", FOVEATE_F32=amx" if self.f32_in_tiles else ""
         threads = f", {self.threads} thread" if self.threads else ""
         return f"{self.name}, {self.shape}, {self.shape.dtype}{kv}{threads}"
 

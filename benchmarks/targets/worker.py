@@ -12,12 +12,14 @@ import signal
 from multiprocessing.connection import Connection
 from typing import Any
 
+import foveate
 from benchmarks import timing
 from benchmarks.targets import problem
 from benchmarks.targets.forms import Forms
 from benchmarks.targets.limit import Limit
 from benchmarks.targets.problem import Array
 from benchmarks.targets.target import Target
+from benchmarks.targets.tile_loads import TileLoads
 from foveate.cli.peers import Prepared
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -32,6 +34,7 @@ class Session:
         self._prepared: dict[str, Prepared] = {}
         self._n_calls: dict[str, tuple[float, int]] = {}
         self._limit: Limit | None = None
+        self._tile_loads: dict[int, TileLoads] = {}
 
     def forms(self, target: Target, n_threads: int) -> list[str]:
         """Forget the workload before and name the forms of this one."""
@@ -61,6 +64,14 @@ class Session:
         if self._limit is None:
             self._limit = Limit(target, n_threads)
         return self._limit.least_seconds()
+
+    def tile_loads(self, n_threads: int) -> float | None:
+        """GFLOP/s of tile registers that load what they multiply, now; None: foveate does not use them."""
+        if foveate.get_isa() != "amx":
+            return None
+        if n_threads not in self._tile_loads:
+            self._tile_loads[n_threads] = TileLoads(n_threads)
+        return self._tile_loads[n_threads].rate()
 
 
 def run(connection: Connection, module: str, log: str) -> None:

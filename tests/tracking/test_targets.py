@@ -11,18 +11,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
+import foveate
 from benchmarks.results import Row
 from benchmarks.shapes import square
 from benchmarks.targets import check, cli, problem
-from benchmarks.targets.forms import NEIGHBOUR, OWN, OWN_MODULE
+from benchmarks.targets.forms import NEIGHBOUR, OWN, OWN_IN_TILES, OWN_MODULE, OWN_MODULES
 from benchmarks.targets.limit import Read
+from benchmarks.targets.looks import Looks, look_before
 from benchmarks.targets.measure import measure
 from benchmarks.targets.odd import ODD
 from benchmarks.targets.outcome import LIMIT
 from benchmarks.targets.table import TARGETS
 from benchmarks.targets.target import READ, Against, Share, Target
-from benchmarks.targets.workers import Workers
+from benchmarks.targets.workers import Refused, Workers
 from benchmarks.timing import Times
 from tracking import fake_dying_peer, fake_peer
 
@@ -70,7 +73,8 @@ def test_right_results_are_timed_and_wrong_ones_are_not(fake):
 
 def test_what_raises_is_left_out_with_the_reason(fake):
     outcome, _, _ = fake
-    assert outcome.left_out == {"fake, refused": "NotImplementedError: no such operator"}
+    assert outcome.left_out["fake, refused"] == "NotImplementedError: no such operator"
+    assert outcome.left_out.keys() <= {"fake, refused", "tile loads"}
     assert not outcome.died
 
 
@@ -143,6 +147,74 @@ def test_a_dropped_target_is_measured_and_counted_apart():
     assert [limit.drops(row) for row in limit.rows()] == [True]
     kept = cli.Outcome(replace(target, dropped=""), 1, "scalar", times)
     assert not any(kept.drops(row) for row in kept.rows())
+
+
+class Scripted:
+    """A worker whose looks at the tile loads are known before; None: it refuses."""
+
+    def __init__(self, rates):
+        self.rates = iter(rates)
+
+    def ask(self, name, method, n_threads):
+        assert (name, method, n_threads) == (OWN, "tile_loads", 2)
+        rate = next(self.rates)
+        if rate is None:
+            raise Refused("no try ran on all threads")
+        return rate
+
+
+def test_repetitions_with_slow_tile_loads_are_told_from_quiet_ones():
+    outcome = cli.Outcome(replace(SMALL, own=Against(SMALL, 1.5), peers=None), 2, "amx")
+    script = Scripted([1e3, *(1000.0, 900.0), *(1000.0, 300.0), *(None, 990.0), *(800.0, 710.0)])
+    ours, theirs = iter([1.0, 2.0, 3.0, 1.2]), iter([2.0, 2.0, 2.0, 1.8])
+    bursts, looks = look_before(
+        {OWN: lambda: next(ours), NEIGHBOUR: lambda: next(theirs)}, OWN, script, outcome
+    )
+    rounds = [{form: burst() for form, burst in bursts.items()} for _ in range(4)]
+    outcome.times = {form: Times(tuple(seconds[form] for seconds in rounds)) for form in bursts}
+    outcome.tile_loads = looks.of_repetitions()
+    assert outcome.tile_loads == (900.0, 300.0, 0.0, 710.0)
+    (row,) = outcome.rows()
+    assert (row.ours.median, row.met) == (1.6, False)
+    (quiet,) = cli.in_quiet([outcome, cli.Outcome(SMALL, 2, "amx", outcome.times)])
+    assert quiet.tile_loads == (900.0, 710.0)
+    (row,) = quiet.rows()
+    assert (row.ours.median, row.ratio_of_medians, row.met) == (1.1, 1.75, True)
+    assert quiet.as_dict()["bursts_s"] == {OWN: [1.0, 1.2], NEIGHBOUR: [2.0, 1.8]}
+    assert not list(outcome.in_quiet(1e4).rows())
+    console = Console(record=True, width=190)
+    cli.show_quiet(console, [outcome], [quiet], markdown=False)
+    shown = console.export_text()
+    assert "1100 " in shown  # ms
+    assert "quiet: 2 of 4 repetitions; 1 rows, 0 below the target" in shown
+
+
+@pytest.mark.parametrize(
+    ("first", "left_out"), [(None, {"tile loads": "no try ran on all threads"}), (0, {})]
+)
+def test_without_tile_loads_nothing_is_looked_at(first, left_out):
+    outcome, bursts = cli.Outcome(SMALL, 2, "avx512"), {OWN: lambda: 1.0}
+    script = Scripted([first])
+    if first is not None:
+        script.ask = lambda *_: None
+    assert look_before(bursts, OWN, script, outcome) == (bursts, Looks())
+    assert outcome.left_out == left_out
+    assert Looks().of_repetitions() == ()
+
+
+def test_f32_in_tile_registers_is_held_against_multiply_adds():
+    target = replace(
+        SMALL, shape=square(1, 2, 64, 32), peers=None, own=Against(SMALL, 1.5), f32_in_tiles=True
+    )
+    outcome, pids = run(target, OWN_MODULES)
+    if foveate.get_isa() == "amx":
+        assert set(outcome.times) == {OWN, NEIGHBOUR}
+        assert set(pids) == {OWN, OWN_IN_TILES}
+    else:
+        assert outcome.left_out == {
+            OWN_IN_TILES: f"RuntimeError: the ISA in use is {foveate.get_isa()}, which has no tile registers"
+        }
+        assert not outcome.times
 
 
 def test_names_are_unique_and_targets_positive():

@@ -11,6 +11,7 @@ from foveate.cli.peers import Prepared
 Forms = dict[str, Callable[[], Prepared]]
 
 OWN = "foveate"
+OWN_IN_TILES = "foveate, FOVEATE_F32=amx"  # the worker that has the form OWN of float32 in tile registers
 NEIGHBOUR = "own neighbour"  # the form of the workload of our own that a target names
 # library -> its module, the packages it needs
 PEERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -20,3 +21,4 @@ PEERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "numpy": ("benchmarks.targets.forms.naive_numpy", ("threadpoolctl",)),
 }
 OWN_MODULE = "benchmarks.targets.forms.own"
+OWN_MODULES = {OWN: OWN_MODULE, OWN_IN_TILES: "benchmarks.targets.forms.own_in_tiles"}

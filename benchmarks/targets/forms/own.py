@@ -11,7 +11,7 @@ from benchmarks.targets.problem import Problem
 from foveate.cli.peers import Prepared
 
 
-def _attention(work: Problem, n_threads: int) -> Prepared:
+def prepare(work: Problem, n_threads: int) -> Prepared:
     query, key, value = work.arrays
     foveate.set_num_threads(n_threads)  # not an option: a user's call has none
     options = work.options
@@ -25,7 +25,7 @@ def _attention(work: Problem, n_threads: int) -> Prepared:
 
 
 def forms(work: Problem, n_threads: int) -> Forms:
-    found: Forms = {OWN: partial(_attention, work, n_threads)}
+    found: Forms = {} if work.target.f32_in_tiles else {OWN: partial(prepare, work, n_threads)}
     if work.target.own is not None:
-        found[NEIGHBOUR] = partial(_attention, problem.make(work.target.own.target), n_threads)
+        found[NEIGHBOUR] = partial(prepare, problem.make(work.target.own.target), n_threads)
     return found
