@@ -245,7 +245,7 @@ if __name__ == "__main__":
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """The C API on random bytes for FOVEATE_FUZZ_SECONDS (300), from the kept corpus."""
+    """The C API on random bytes for FOVEATE_FUZZ_SECONDS (180), from the kept corpus."""
     session.install(*CMAKE)
     folder = BUILD / "fuzz"
     flags = "-O1 -g -fsanitize=fuzzer-no-link,address -fno-sanitize-coverage=trace-cmp"
@@ -255,7 +255,7 @@ def fuzz(session: nox.Session) -> None:
     session.run("cmake", "--build", str(folder), "--target", "fuzz_attend")
     found = folder / "corpus"
     found.mkdir(exist_ok=True)
-    seconds = os.environ.get("FOVEATE_FUZZ_SECONDS", "300")
+    seconds = os.environ.get("FOVEATE_FUZZ_SECONDS", "180")
     limits = ["-max_len=160", "-len_control=0", "-entropic=0", "-timeout=30", f"-max_total_time={seconds}"]
     session.run(
         *(str(folder / "tests" / "capi" / "fuzz" / "fuzz_attend"), *limits, f"-artifact_prefix={folder}/"),

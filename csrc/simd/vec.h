@@ -24,6 +24,7 @@
  *   transpose(rows)                LANES x LANES, in place
  *   load_transposed(rows, at, v)   v[i]: element i of each of LANES rows of floats, from byte `at` of a row on (f32 only)
  *   load_f16 store_f16 load_bf16 store_bf16   LANES values of that type (f32 only), round to nearest even
+ *   first_bf16(v) second_bf16(v)   of the two numbers of that type in each lane, the lower half first (f32 only)
  *   load_int8 load_f8              LANES int8, float8 (e4m3fn) (f32 only)
  *   set4 transpose_quads sums_of_quads   where FOV_QUADS is defined: vectors of four rows by four columns (f32 only)
  *   load_f8_halves stage_f8 load_stage   where FOV_STAGES_F8 is: float8 by way of f16 in memory, 2^-8 times too small (f32 only)

@@ -139,6 +139,8 @@ FOV_INLINE vf32 vf32_load_bf16(const void *p)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
+FOV_INLINE vf32 vf32_first_bf16(vf32 v) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(v), 16)); }
+FOV_INLINE vf32 vf32_second_bf16(vf32 v) { return _mm256_and_ps(v, _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u))); }
 FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 {
     __m256i u = _mm256_castps_si256(v);

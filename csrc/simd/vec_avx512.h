@@ -122,6 +122,8 @@ FOV_INLINE vf32 vf32_load_bf16(const void *p)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
+FOV_INLINE vf32 vf32_first_bf16(vf32 v) { return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(v), 16)); }
+FOV_INLINE vf32 vf32_second_bf16(vf32 v) { return vf32_top_half(v); }
 FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 {
     __m512i u = _mm512_castps_si512(v);

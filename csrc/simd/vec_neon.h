@@ -150,6 +150,11 @@ FOV_INLINE vf32 vf32_load_bf16(const void *p)
     memcpy(&h, p, 8);
     return vreinterpretq_f32_u32(vshll_n_u16(h, 16));
 }
+FOV_INLINE vf32 vf32_first_bf16(vf32 v) { return vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(v), 16)); }
+FOV_INLINE vf32 vf32_second_bf16(vf32 v)
+{
+    return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(v), vdupq_n_u32(0xffff0000u)));
+}
 FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 {
     uint32x4_t u = vreinterpretq_u32_f32(v), odd = vandq_u32(vshrq_n_u32(u, 16), vdupq_n_u32(1));

@@ -188,6 +188,8 @@ FOV_INLINE vf32 vf32_load_bf16(const void *p)
     memcpy(h, p, 8);
     return (vf32){fov_bf16_to_f32(h[0]), fov_bf16_to_f32(h[1]), fov_bf16_to_f32(h[2]), fov_bf16_to_f32(h[3])};
 }
+FOV_INLINE vf32 vf32_first_bf16(vf32 v) { return (vf32)((mf32)v << 16); }
+FOV_INLINE vf32 vf32_second_bf16(vf32 v) { return (vf32)((mf32)v & (int32_t)0xffff0000u); }
 FOV_INLINE void vf32_store_bf16(void *p, vf32 v)
 {
     uint16_t h[4];

@@ -101,6 +101,20 @@ FOV_INLINE void FOV_NAME(put)(real *tile, vr x, vr c, const int adds)
     vr_store(tile, adds ? vr_select(vr_eq(x, none), none, vr_fma(vr_load(tile), c, x)) : x);
 }
 
+#if FOV_REAL_BITS == 32
+/* 2 LANES steps of LANES lanes of bf16: pairs are moved as floats are, and parted where they stand. 0.22 operations per element, not 0.375. */
+FOV_INLINE void vf32_gather_pairs(const char *const *lanes, int64_t at, int n_lanes, float *tile, vf32 c, const int adds)
+{
+    vf32 r[VF32_LANES];
+    vf32_load_transposed(lanes, at, r);
+#pragma GCC unroll 16
+    for (int i = 0; i < VF32_LANES; i++) {
+        FOV_NAME(put)(tile + 2 * i * n_lanes, vf32_first_bf16(r[i]), c, adds);
+        FOV_NAME(put)(tile + (2 * i + 1) * n_lanes, vf32_second_bf16(r[i]), c, adds);
+    }
+}
+#endif
+
 FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, real *tile, real factor,
                                  const int dtype, const int adds)
 {
@@ -109,6 +123,11 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
         int64_t s = 0;
         int all = 1;
         for (int i = 0; i < VR_LANES; i++) all &= lanes[lane0 + i] != NULL;
+#if FOV_REAL_BITS == 32
+        if (adds && all && dtype == FOV_BF16 && step == 2) /* as few as the queries are, they gain nothing */
+            for (; s + 2 * VR_LANES <= n_steps; s += 2 * VR_LANES)
+                vf32_gather_pairs(lanes + lane0, s * step, n_lanes, tile + s * n_lanes + lane0, c, adds);
+#endif
         if (all && FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
             for (; s + VR_LANES <= n_steps; s += VR_LANES) {
                 vr r[VR_LANES];
