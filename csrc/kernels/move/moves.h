@@ -103,14 +103,14 @@ FOV_INLINE void FOV_NAME(put)(real *tile, vr x, vr c, const int adds)
 
 #if FOV_REAL_BITS == 32
 /* 2 LANES steps of LANES lanes of bf16: pairs are moved as floats are, and parted where they stand. 0.22 operations per element, not 0.375. */
-FOV_INLINE void vf32_gather_pairs(const char *const *lanes, int64_t at, int n_lanes, float *tile, vf32 c, const int adds)
+FOV_INLINE void vf32_gather_add_pairs(const char *const *lanes, int64_t at, int n_lanes, float *tile, vf32 c)
 {
     vf32 r[VF32_LANES];
     vf32_load_transposed(lanes, at, r);
 #pragma GCC unroll 16
     for (int i = 0; i < VF32_LANES; i++) {
-        FOV_NAME(put)(tile + 2 * i * n_lanes, vf32_first_bf16(r[i]), c, adds);
-        FOV_NAME(put)(tile + (2 * i + 1) * n_lanes, vf32_second_bf16(r[i]), c, adds);
+        FOV_NAME(put)(tile + 2 * i * n_lanes, vf32_first_bf16(r[i]), c, 1);
+        FOV_NAME(put)(tile + (2 * i + 1) * n_lanes, vf32_second_bf16(r[i]), c, 1);
     }
 }
 #endif
@@ -126,7 +126,7 @@ FOV_INLINE void FOV_NAME(gather)(const char *const *lanes, int64_t step, int64_t
 #if FOV_REAL_BITS == 32
         if (adds && all && dtype == FOV_BF16 && step == 2) /* as few as the queries are, they gain nothing */
             for (; s + 2 * VR_LANES <= n_steps; s += 2 * VR_LANES)
-                vf32_gather_pairs(lanes + lane0, s * step, n_lanes, tile + s * n_lanes + lane0, c, adds);
+                vf32_gather_add_pairs(lanes + lane0, s * step, n_lanes, tile + s * n_lanes + lane0, c);
 #endif
         if (all && FOV_VR(loads)(dtype) && step == FOV_NAME(bytes_of)(dtype))
             for (; s + VR_LANES <= n_steps; s += VR_LANES) {
