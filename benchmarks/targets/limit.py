@@ -3,6 +3,7 @@
 import itertools
 import statistics
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,6 +48,21 @@ class Read:
         return None if done is None else done[1] / done[0] / 1e9
 
 
+def prepare(probe: Read | _limit_plan.Probe, name: str) -> None:
+    """RuntimeError where this machine cannot run it."""
+    probe.prepare()
+    if probe.note:
+        raise RuntimeError(f"{name}: {probe.note}")
+
+
+def median_rate(rates: Sequence[float | None], name: str) -> float:
+    """Of the tries that ran; RuntimeError where none did."""
+    ran = [rate for rate in rates if rate is not None]
+    if not ran:
+        raise RuntimeError(f"{name}: no try ran on all threads")
+    return statistics.median(ran)
+
+
 class Limit:
     """One probe of `foveate.limits`, or `Read`, which runs for about as long as a burst."""
 
@@ -68,22 +84,17 @@ class Limit:
                 if (probe.name, probe.threads) == (name, n_threads)
                 and (probe.isa == isa or not name.startswith("fma"))
             )
-        self._probe.prepare()
-        if self._probe.note:
-            raise RuntimeError(f"{name}: {self._probe.note}")
+        self._name = name
+        prepare(self._probe, name)
 
     def least_seconds(self) -> float:
         """The work over the median rate of a burst; raises RuntimeError where the probe does not run."""
         if self._fixed is not None:
             return self._fixed
-        rates: list[float] = []
+        rates: list[float | None] = []
         end = time.perf_counter() + BURST
         for tries in itertools.count():
             if tries >= self._tries and time.perf_counter() >= end:
                 break
-            rate = self._probe.run()
-            if rate is not None:
-                rates.append(rate)
-        if not rates:
-            raise RuntimeError(f"{self._probe.name}: no try ran on all threads")
-        return self._work / (statistics.median(rates) * 1e9)
+            rates.append(self._probe.run())
+        return self._work / (median_rate(rates, self._name) * 1e9)

@@ -1,10 +1,11 @@
 """How fast tiles are loaded just now: on some machines three times slower for stretches."""
 
-import statistics
 from collections.abc import Iterable
 
+from benchmarks.targets.limit import median_rate, prepare
 from foveate import _limit_plan
 
+NAME = "amx_bf16_loads"
 TRIES = 5  # of 0.1 ms
 QUIET = 0.7  # of the fastest loads seen
 
@@ -14,17 +15,12 @@ class TileLoads:
 
     def __init__(self, n_threads: int):
         probes = _limit_plan.probes_for(n_threads).probes
-        self._probe = next(p for p in probes if (p.name, p.threads) == ("amx_bf16_loads", n_threads))
-        self._probe.prepare()
-        if self._probe.note:
-            raise RuntimeError(f"{self._probe.name}: {self._probe.note}")
+        self._probe = next(p for p in probes if (p.name, p.threads) == (NAME, n_threads))
+        prepare(self._probe, NAME)
 
     def rate(self) -> float:
         """GFLOP/s now."""
-        rates = [rate for _ in range(TRIES) if (rate := self._probe.run()) is not None]
-        if not rates:
-            raise RuntimeError(f"{self._probe.name}: no try ran on all threads")
-        return statistics.median(rates)
+        return median_rate([self._probe.run() for _ in range(TRIES)], NAME)
 
 
 def quiet(rates: Iterable[float], fastest: float) -> list[bool]:
