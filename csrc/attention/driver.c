@@ -282,6 +282,7 @@ static void run_task(void *context, int64_t task, int thread)
     char *of_tiles = run->shared + p->split_bytes + p->stats_bytes;
     t.key_norms = p->norm_bytes ? (uint32_t *)of_tiles + slice * p->n_tiles : NULL;
     t.finite = p->finite_bytes ? (uint8_t *)of_tiles + p->norm_bytes + slice * p->n_tiles : NULL;
+    fov_shared_mask_slice(&t, of_tiles + p->norm_bytes + p->finite_bytes);
     lay_out(&t, run->threads + (size_t)thread * p->thread_bytes);
     int joined = 1;
     for (; row < end; row += p->span_rows) {
@@ -324,7 +325,8 @@ fov_status fov_run(const fov_plan *p, char *workspace)
     }
     fov_split_reset(p, workspace);
     if (p->stats_bytes) fov_totals_reset(p, workspace + p->split_bytes);
-    if (p->finite_bytes) memset(workspace + p->split_bytes + p->stats_bytes, 0, p->norm_bytes + p->finite_bytes);
+    size_t unknown = p->norm_bytes + p->finite_bytes + p->shared_mask.state_bytes;
+    if (unknown) memset(workspace + p->split_bytes + p->stats_bytes, 0, unknown);
     if (a->parallel_for && p->n_threads > 1) a->parallel_for(a->parallel_for_host, p->n_tasks, p->n_threads, run_task, &run);
     else fov_parallel_for(p->n_tasks, p->n_threads, run_task, &run);
     return end(p, run.cancelled);

@@ -70,31 +70,28 @@ static void lane_words(uint32_t *bits, int n_lanes, int n_words, int first, int 
     }
 }
 
-/* The bits of the mask, ANDed onto the attend words unless `alone`. */
-static void and_mask(fov_task *t, const fov_query_block *q, int64_t key, int alone)
-{
-    const fov_array *mask = &t->plan->args->mask;
-    const fov_block *b = &q->block;
-    const char *rows[FOV_MAX_LANES];
-    uint32_t words[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES];
-    fov_row_pointers(t, q, t->mask + key * mask->column_bytes, mask, rows);
-    t->plan->kernels->pack_bits(rows, b->n_rows, mask->column_bytes, b->n_keys, b->key_lanes, alone ? t->attend : words,
-                                b->n_lanes);
-    for (int i = 0; !alone && i < (b->n_steps + 31) / 32 * b->n_lanes; i++) t->attend[i] &= words[i];
-}
-
 /* What the words say of a tile as a whole. */
-static int extent(const fov_task *t, const fov_block *b)
+static int extent(const fov_block *b, const uint32_t *attend)
 {
     uint32_t some = 0, all = ~0u;
     for (int w = 0; 32 * w < b->n_steps; w++) {
-        const uint32_t *words = t->attend + w * b->n_lanes, absent = ~bits_before(b->n_steps - 32 * w);
+        const uint32_t *words = attend + w * b->n_lanes, absent = ~bits_before(b->n_steps - 32 * w);
         for (int i = 0; i < b->n_rows * b->key_lanes; i++) {
             some |= words[i];
             all &= words[i] | absent;
         }
     }
     return !some ? FOV_DEAD : !~all ? FOV_FULL : FOV_PARTIAL;
+}
+
+int fov_pack_mask(const fov_task *t, const fov_query_block *q, int64_t key, uint32_t *words)
+{
+    const fov_array *mask = &t->plan->args->mask;
+    const fov_block *b = &q->block;
+    const char *rows[FOV_MAX_LANES];
+    fov_row_pointers(t, q, t->mask + key * mask->column_bytes, mask, rows);
+    t->plan->kernels->pack_bits(rows, b->n_rows, mask->column_bytes, b->n_keys, b->key_lanes, words, b->n_lanes);
+    return extent(b, words);
 }
 
 int fov_attends(const fov_task *t, const fov_query_block *q, int row, int key)
@@ -109,10 +106,7 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
     const int n_lanes = b->n_lanes, key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
     /* the range of each row covers the tile */
     int covered = q->covered_first <= key && q->covered_last >= key + b->n_keys;
-    if (covered && t->mask) {
-        and_mask(t, q, key, 1);
-        return extent(t, b);
-    }
+    if (covered && t->mask) return fov_mask_bits(t, q, key, t->attend);
     if (covered && (b->n_keys & (key_lanes - 1)) == 0) return FOV_FULL;
 
     int any = 0, before_first = -1, before_last = -1;
@@ -131,9 +125,12 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
                 for (int j = 0; j < key_lanes; j++) bits[w * n_lanes + j] = bits[w * n_lanes + j - key_lanes];
         before_first = first, before_last = last;
     }
-    if (!t->mask) return any ? FOV_PARTIAL : FOV_DEAD;
-    and_mask(t, q, key, 0);
-    return extent(t, b);
+    if (!t->mask || !any) return any ? FOV_PARTIAL : FOV_DEAD;
+    uint32_t words[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES];
+    int masked = fov_mask_bits(t, q, key, words);
+    if (masked != FOV_PARTIAL) return masked == FOV_FULL ? FOV_PARTIAL : FOV_DEAD;
+    for (int i = 0; i < n_words * n_lanes; i++) t->attend[i] &= words[i];
+    return extent(b, t->attend);
 }
 
 int fov_trim(const fov_task *t, fov_query_block *q, int64_t key)

@@ -297,7 +297,8 @@ static fov_status size_up(const fov_attention_args *a, fov_plan *p)
     p->n_tiles = pieces(a->kv_len, p->tile_keys);
     if (p->sums && !p->few_rows && p->n_row_tasks > 1) p->finite_bytes = aligned(p->n_slices * p->n_tiles);
     if (p->skips_far && p->finite_bytes) p->norm_bytes = aligned(4 * p->n_slices * p->n_tiles);
-    p->shared_bytes = p->split_bytes + p->stats_bytes + p->norm_bytes + p->finite_bytes;
+    fov_plan_shared_mask(p);
+    p->shared_bytes = p->split_bytes + p->stats_bytes + p->norm_bytes + p->finite_bytes + p->shared_mask.bytes;
     return FOV_OK;
 }
 

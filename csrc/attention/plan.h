@@ -18,6 +18,15 @@ typedef struct fov_row_layout {
     int64_t ld; /* reals from row to row */
 } fov_row_layout;
 
+/* What is kept of a mask that several slices share: shared_mask.c. */
+typedef struct fov_shared_mask {
+    int of_head, of_batch; /* each of them has a mask of its own */
+    int64_t n_blocks; /* query blocks of a mask */
+    int64_t n_tiles; /* kept, of all masks together; 0: nothing is shared */
+    int64_t tile_bytes;
+    size_t state_bytes, bytes;
+} fov_shared_mask;
+
 typedef struct fov_plan {
     const fov_attention_args *args;
     const fov_isa *isa;
@@ -87,10 +96,14 @@ typedef struct fov_plan {
     size_t norm_bytes; /* a float per tile of each slice's keys, where several tasks pass over them */
     size_t finite_bytes; /* one per tile of each slice's values, where several tasks pass over them */
     int64_t n_tiles; /* of a slice */
-    size_t shared_bytes; /* all four */
+    fov_shared_mask shared_mask;
+    size_t shared_bytes; /* all five */
     int is_serial; /* too small for a second thread, however many there are */
     int n_threads;
 } fov_plan;
+
+/* shared_mask.c */
+void fov_plan_shared_mask(fov_plan *plan); /* after all sizes but its own */
 
 /* check.c */
 int64_t fov_score_dim(const fov_attention_args *args); /* columns of what the score sees */

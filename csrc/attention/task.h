@@ -38,6 +38,11 @@ typedef struct fov_task {
     double *totals; /* key_stats of this task: [group_size][kv_len] */
     uint32_t attend[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES]; /* word [step / 32][lane], bit step % 32 */
 
+    /* of a mask that other slices have too: shared_mask.c */
+    uint8_t *mask_states; /* NULL: nothing is kept */
+    char *mask_bits;
+    int64_t mask_block; /* where the slice's query blocks begin */
+
     /* the block of keys at hand */
     int64_t keys_at, n_keys_at; /* -1: none */
     int key_ready, key_tiles_ready, value_ready, value_tiles_ready;
@@ -87,6 +92,12 @@ void fov_set_ranges(const fov_task *task, fov_query_block *q);
 int fov_attends(const fov_task *task, const fov_query_block *q, int row, int key); /* the bit of a key of the tile */
 int fov_trim(const fov_task *task, fov_query_block *q, int64_t key); /* what each vector of rows needs of the keys of the block */
 int fov_attend_words(fov_task *task, const fov_query_block *q, int64_t key); /* of the keys of the block */
+int fov_pack_mask(const fov_task *task, const fov_query_block *q, int64_t key, uint32_t *words); /* of the mask alone */
+
+/* shared_mask.c: as fov_pack_mask, once for all slices; where those of another tile will be read from, 0: from the mask */
+void fov_shared_mask_slice(fov_task *task, char *shared);
+int fov_mask_bits(fov_task *task, const fov_query_block *q, int64_t key, uint32_t *words);
+int fov_ask_for_mask_bits(const fov_task *task, const fov_query_block *q, int64_t key);
 
 /* logits.c: fills the tile with the logits of keys [key, key + n); FOV_DEAD: nothing was computed */
 int fov_compute_logits(fov_task *task, fov_query_block *q, int64_t key, int n_keys);

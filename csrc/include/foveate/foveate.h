@@ -250,7 +250,8 @@ typedef struct fov_state {
     void *lse;    /* the same type */
 } fov_state;
 
-/* The bytes of workspace for these arguments, O(threads * head_dim + q_len + kv_len), never q_len * kv_len; or, with *size = 0,
+/* The bytes of workspace for these arguments, O(threads * head_dim + q_len + kv_len), never q_len * kv_len, beside
+ * 2 MiB at most for the bits of a mask that heads or batch elements share; or, with *size = 0,
  * the status that fov_attention would return for them. */
 FOV_API fov_status fov_workspace_size(const fov_attention_args *args, size_t *size);
 /* Computes. With a workspace for fewer threads than n_threads, fewer work. */
