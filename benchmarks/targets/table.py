@@ -60,15 +60,17 @@ def _prefill() -> Iterator[Target]:
 
 
 def _options() -> Iterator[Target]:
-    for dtype, ratio, within, dropped, in_lanes in [
-        (F32, 1.4, 1.05, NEAR_THE_PEAK, TRANSPOSED),
-        (BF16, 1.6, 1.12, "", ""),
+    for dtype, of_bool, of_float, ratios, dropped, in_lanes in [
+        (F32, 1.05, 1.05, (1.4, 1.4), NEAR_THE_PEAK, TRANSPOSED),
+        (BF16, 1.08, 1.12, (1.75, 1.6), "", ""),
     ]:
-        shape = typed(MASKED, dtype)
-        unmasked = Against(Target("without a mask", shape), 1 / within)
-        yield Target("bool mask", shape, ratio, own=unmasked, mask="bool", dropped=dropped)
-        yield Target("float mask", shape, ratio, mask="float", dropped=dropped)
-        yield Target("float mask, its cost", shape, own=unmasked, mask="float", dropped=in_lanes)
+        unmasked = Target("without a mask", typed(MASKED, dtype))
+        masked = replace(unmasked, name="bool mask", peers=ratios[0], mask="bool", dropped=dropped)
+        yield replace(masked, own=Against(unmasked, 1 / of_bool))
+        biased = replace(masked, name="float mask", peers=ratios[1], mask="float")
+        yield biased
+        cost = Against(unmasked, 1 / of_float)
+        yield replace(biased, name="float mask, its cost", peers=None, own=cost, dropped=in_lanes)
     for dtype, window, alibi, softcap, dropped in [(F32, 4.0, 4.0, 3.3, NARROW), (BF16, 5.2, 5.0, 5.0, "")]:
         shape = causal(typed(L4096, dtype))
         yield Target("window 256", shape, window, window=256, dropped=dropped)
