@@ -44,6 +44,7 @@ TILES = [
     "special_logits",
     "empty_rows",
     "dead_tiles",
+    "shared_mask",
     "far_tiles",
     "guard_pages",
     "same_bits",

@@ -113,6 +113,23 @@ static void modify(fov_task *t, fov_query_block *q, int64_t key)
     assert(q->block.multiplier == p->multiplier);
 }
 
+static void score_in_pieces(fov_task *t, const fov_query_block *q, int64_t key, int piece)
+{
+    enum { QUARTERS = 4 };
+    const fov_plan *p = t->plan;
+    const int n_keys = q->block.n_keys;
+    fov_block b = q->block;
+    b.key = t->key_rows;
+    b.key_ld = p->key_dim;
+    for (int k = 0; k < n_keys; k += piece) {
+        b.n_keys = b.n_steps = n_keys - k < piece ? n_keys - k : piece;
+        fov_read_keys(t, key + k, b.n_keys, t->key_rows);
+        p->score_tile(&b);
+        b.tile = (char *)b.tile + (int64_t)piece * b.n_lanes * p->kernels->real_bytes;
+        for (int i = 0; i < 2; i++) b.ahead[i] += piece / QUARTERS * b.ahead_bytes[i];
+    }
+}
+
 static void score(fov_task *t, fov_query_block *q, int64_t key)
 {
     if (t->plan->reads_stored_keys) {
@@ -135,6 +152,11 @@ static void score(fov_task *t, fov_query_block *q, int64_t key)
         if (t->key_finite && !q->has_not_finite) return;
         fov_point_at_keys(t, q, key);
         t->plan->tiles->score_not_finite(&q->block);
+        return;
+    }
+    const int piece = q->block.trimmed || t->plan->few_rows ? 0 : fov_keys_per_piece(t);
+    if (piece) {
+        score_in_pieces(t, q, key, piece);
         return;
     }
     fov_need_key(t);

@@ -39,16 +39,6 @@ static inline int lie_as_reals(const fov_task *t, const rows *r, int64_t *ld)
     return r->layout->are_reals && ((uintptr_t)r->base & (uintptr_t)(t->plan->kernels->real_bytes - 1)) == 0;
 }
 
-/* n rows from `key` on; a function for each would take as long as 50 columns. */
-static void read_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
-{
-    const char *row = r->base + key * r->array->row_bytes;
-    int64_t n_columns = r->n_columns, real_row = n_columns * t->plan->kernels->real_bytes;
-    if (r->array->row_bytes == n_columns * r->array->column_bytes) n_columns *= n, n = n > 0;
-    for (; n > 0; n--, row += r->array->row_bytes, reals += real_row)
-        t->plan->moves->row_in(row, r->array->column_bytes, n_columns, reals);
-}
-
 static void read_quantized_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
 {
     int64_t real_row = r->n_columns * t->plan->kernels->real_bytes;
@@ -59,10 +49,12 @@ static void read_quantized_rows(const fov_task *t, const rows *r, int64_t key, i
     }
 }
 
-static void copy_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, char *reals)
+/* n rows from `key` on */
+static void copy_rows(const fov_task *t, const rows *r, int64_t key, int64_t n, void *reals)
 {
+    const char *row = r->base + key * r->array->row_bytes;
     if (t->plan->quantized_in) read_quantized_rows(t, r, key, n, reals);
-    else read_rows(t, r, key, n, reals);
+    else t->plan->moves->rows_in(row, r->array->row_bytes, r->array->column_bytes, n, r->n_columns, reals);
 }
 
 static __attribute__((noinline)) const char *copy_block(const fov_task *t, const rows *r, void *scratch, int64_t *ld)
@@ -79,6 +71,24 @@ static inline const char *block_of(const fov_task *t, const rows *r, void *scrat
     if (lie_as_reals(t, r, ld) && !(r->layout->fights_cache && t->n_blocks > 1))
         return r->base + t->keys_at * r->array->row_bytes;
     return copy_block(t, r, scratch, ld);
+}
+
+/* The only query block of a task reads keys that are not reals once, and in 8 KiB they stay in L1: 0.47 instead of 1.28 ns per vector. */
+int fov_keys_per_piece(const fov_task *t)
+{
+    enum { BYTES = 8192, TOGETHER = 8 /* keys that the kernel takes at a time */ };
+    const fov_plan *p = t->plan;
+    const rows keys = keys_of(t);
+    int64_t ld;
+    if (t->n_blocks > 1 || t->key_ready || p->score->encode || p->args->score_w_k.data || lie_as_reals(t, &keys, &ld)) return 0;
+    const int64_t row = keys.n_columns * p->kernels->real_bytes;
+    return row * TOGETHER >= BYTES ? TOGETHER : (int)(BYTES / (row > 0 ? row : 1)) / TOGETHER * TOGETHER;
+}
+
+void fov_read_keys(const fov_task *t, int64_t key, int n, void *reals)
+{
+    const rows keys = keys_of(t);
+    copy_rows(t, &keys, key, n, reals);
 }
 
 void fov_need_key(fov_task *t)

@@ -77,6 +77,8 @@ void fov_scatter_tile(const fov_task *task, const fov_query_block *q, char *base
 void fov_key_block(fov_task *task, int64_t key, int64_t n);
 void fov_need_key(fov_task *task);
 void fov_need_value(fov_task *task);
+int fov_keys_per_piece(const fov_task *task); /* 0: need all of the block at once */
+void fov_read_keys(const fov_task *task, int64_t key, int n, void *reals);
 const char *fov_values(const fov_task *task, int64_t *ld); /* all values as reals; NULL: they have to be read one by one */
 fov_stored fov_stored_keys(const fov_task *task, int64_t key); /* from `key` on, as they are stored */
 fov_stored fov_stored_values(const fov_task *task, int64_t key);

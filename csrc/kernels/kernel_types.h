@@ -171,6 +171,8 @@ typedef struct fov_modifiers {
 /* Between arrays of a storage type and contiguous reals. Sources may be misaligned; steps are in bytes, of any sign. */
 typedef struct fov_moves {
     void (*row_in)(const char *source, int64_t step, int64_t n, void *reals);
+    /* rows row_bytes apart, to rows of n_columns reals */
+    void (*rows_in)(const char *source, int64_t row_bytes, int64_t step, int64_t n_rows, int64_t n_columns, void *reals);
     void (*row_out)(const void *reals, int64_t n, char *target, int64_t step);
     /* tile [n_steps][n_lanes] <-> one pointer per lane; NULL lanes read as 0 and are not written */
     void (*gather)(const char *const *lanes, int64_t step, int64_t n_steps, int n_lanes, void *tile);

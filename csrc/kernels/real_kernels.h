@@ -82,6 +82,7 @@ const fov_kernels FOV_NAME(kernels) = {
         {
 #define FOV_DTYPE(name, DTYPE, in)                                                                                               \
     [DTYPE] = {.row_in = FOV_NAME(row_in_as_##name),                                                                             \
+               .rows_in = FOV_NAME(rows_in_as_##name),                                                                           \
                .row_out = FOV_NAME(row_out_as_##name),                                                                           \
                .gather = FOV_NAME(gather_as_##name),                                                                             \
                .gather_add = FOV_NAME(gather_add_as_##name),                                                                     \

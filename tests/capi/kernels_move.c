@@ -64,6 +64,30 @@ static void test_rows(suite *suite, int dtype)
     guarded_free(&reals);
 }
 
+static void test_rows_in(suite *suite, int dtype)
+{
+    random_state *random = &suite->random;
+    const int item = (int)dtype_size(dtype), v = suite->kernels->vector_lanes;
+    const int64_t n_rows = random_below(random, 6), n_columns = PICK(random, 0, 1, v - 1, v, 2 * v + 1, 65);
+    const int64_t step = PICK(random, item, item, 2 * item, -item), apart = llabs(step) * n_columns + PICK(random, 0, 0, 1, 24);
+    const int64_t row_bytes = random_below(random, 2) ? apart : -apart;
+    check_begin("%s %s rows_in %s %d x %d step %d rows %d apart", suite->isa->name, dtype_name(suite->real), dtype_name(dtype),
+                (int)n_rows, (int)n_columns, (int)step, (int)row_bytes);
+    const int64_t empty = n_rows == 0 || n_columns == 0, last_row = empty ? 0 : n_rows - 1, last = empty ? 0 : n_columns - 1;
+    guarded storage = guarded_new((size_t)(last_row * apart + last * llabs(step) + item), 1, (int)random_below(random, 2));
+    guarded reals = reals_new(suite, n_rows * n_columns);
+    const char *source = storage.data + (row_bytes < 0 ? last_row * apart : 0) + (step < 0 ? last * -step : 0);
+    for (int64_t i = 0; i < n_rows * n_columns; i++)
+        dtype_store((char *)source + i / n_columns * row_bytes + i % n_columns * step, dtype, any_number(random));
+    RUN(suite, suite->kernels->moves[dtype].rows_in(source, row_bytes, step, n_rows, n_columns, reals.data));
+    for (int64_t i = 0; i < n_rows * n_columns; i++)
+        check(rounds_to(dtype, dtype_load(source + i / n_columns * row_bytes + i % n_columns * step, dtype), suite->real,
+                        real_get(suite, reals.data, i)),
+              "element %d is %Lg", (int)i, real_get(suite, reals.data, i));
+    guarded_free(&storage);
+    guarded_free(&reals);
+}
+
 #define MAX_LANES 64
 
 /* tile * multiplier + source: the multiplier and the source round to reals, then the sum; the source, the tile and the result may each be
@@ -213,6 +237,7 @@ void test_moves(suite *suite)
     for (int dtype = 0; dtype < FOV_N_DTYPES; dtype++)
         for (int repeat = 0; repeat < 60; repeat++) {
             test_rows(suite, dtype);
+            test_rows_in(suite, dtype);
             test_tiles(suite, dtype);
         }
     test_all_patterns(suite, FOV_F16);

@@ -3,6 +3,11 @@ static void FOV_NAME(FOV_MOVE(row_in))(const char *source, int64_t step, int64_t
 {
     FOV_NAME(row_in)(source, step, n, reals, FOV_MOVE_DTYPE);
 }
+static void FOV_NAME(FOV_MOVE(rows_in))(const char *source, int64_t row_bytes, int64_t step, int64_t n_rows, int64_t n_columns,
+                                        void *reals)
+{
+    FOV_NAME(rows_in)(source, row_bytes, step, n_rows, n_columns, reals, FOV_MOVE_DTYPE);
+}
 static void FOV_NAME(FOV_MOVE(row_out))(const void *reals, int64_t n, char *target, int64_t step)
 {
     FOV_NAME(row_out)(reals, n, target, step, FOV_MOVE_DTYPE);

@@ -72,6 +72,13 @@ FOV_INLINE void FOV_NAME(row_in)(const char *source, int64_t step, int64_t n, re
     for (; i < n; i++) reals[i] = FOV_NAME(load_one)(source + i * step, dtype);
 }
 
+FOV_INLINE void FOV_NAME(rows_in)(const char *source, int64_t row_bytes, int64_t step, int64_t n_rows, int64_t n_columns,
+                                  real *reals, const int dtype)
+{
+    if (row_bytes == n_columns * step) n_columns *= n_rows, n_rows = n_rows > 0;
+    for (; n_rows > 0; n_rows--, source += row_bytes, reals += n_columns) FOV_NAME(row_in)(source, step, n_columns, reals, dtype);
+}
+
 FOV_INLINE void FOV_NAME(row_out)(const real *reals, int64_t n, char *target, int64_t step, const int dtype)
 {
     int64_t i = 0;
