@@ -55,6 +55,6 @@ void fov_ask_ahead(fov_task *t, fov_query_block *q, int part, int64_t next_key)
         return;
     }
     ask_for_tile(t, q, part, next_key);
-    if (t->mask && !fov_ask_for_mask_bits(t, q, next_key)) ask_for_matrix(t, q, t->mask, &t->plan->args->mask, next_key);
+    if (t->mask && !fov_ask_for_kept_mask(t, q, next_key)) ask_for_matrix(t, q, t->mask, &t->plan->args->mask, next_key);
     if (t->bias) ask_for_matrix(t, q, t->bias, &t->plan->args->bias, next_key);
 }

@@ -84,14 +84,19 @@ static int extent(const fov_block *b, const uint32_t *attend)
     return !some ? FOV_DEAD : !~all ? FOV_FULL : FOV_PARTIAL;
 }
 
-int fov_pack_mask(const fov_task *t, const fov_query_block *q, int64_t key, uint32_t *words)
+/* The bits of the mask alone. */
+static int mask_words(const fov_task *t, const fov_query_block *q, int64_t key, uint32_t *words)
 {
     const fov_array *mask = &t->plan->args->mask;
     const fov_block *b = &q->block;
     const char *rows[FOV_MAX_LANES];
+    int found = fov_kept_mask(t, q, key, words);
+    if (found >= 0) return found;
     fov_row_pointers(t, q, t->mask + key * mask->column_bytes, mask, rows);
     t->plan->kernels->pack_bits(rows, b->n_rows, mask->column_bytes, b->n_keys, b->key_lanes, words, b->n_lanes);
-    return extent(b, words);
+    found = extent(b, words);
+    fov_keep_mask(t, q, key, words, found);
+    return found;
 }
 
 int fov_attends(const fov_task *t, const fov_query_block *q, int row, int key)
@@ -106,7 +111,7 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
     const int n_lanes = b->n_lanes, key_lanes = b->key_lanes, n_words = (b->n_steps + 31) / 32;
     /* the range of each row covers the tile */
     int covered = q->covered_first <= key && q->covered_last >= key + b->n_keys;
-    if (covered && t->mask) return fov_mask_bits(t, q, key, t->attend);
+    if (covered && t->mask) return mask_words(t, q, key, t->attend);
     if (covered && (b->n_keys & (key_lanes - 1)) == 0) return FOV_FULL;
 
     int any = 0, before_first = -1, before_last = -1;
@@ -127,7 +132,7 @@ int fov_attend_words(fov_task *t, const fov_query_block *q, int64_t key)
     }
     if (!t->mask || !any) return any ? FOV_PARTIAL : FOV_DEAD;
     uint32_t words[FOV_MAX_TILE_KEYS / 32 * FOV_MAX_LANES];
-    int masked = fov_mask_bits(t, q, key, words);
+    int masked = mask_words(t, q, key, words);
     if (masked != FOV_PARTIAL) return masked == FOV_FULL ? FOV_PARTIAL : FOV_DEAD;
     for (int i = 0; i < n_words * n_lanes; i++) t->attend[i] &= words[i];
     return extent(b, t->attend);

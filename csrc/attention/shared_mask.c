@@ -6,7 +6,7 @@
 
 enum { MOST_BYTES = 1 << 21 }; /* 4096 queries x 4096 keys; of larger masks the first query blocks are kept */
 /* Of a tile of a query block; what the bits say of the tile as a whole is added to KNOWN. */
-enum { UNKNOWN, CLAIMED /* someone is writing: pack your own */, KNOWN };
+enum { UNKNOWN, CLAIMED /* someone is writing */, KNOWN };
 
 static int differs_by_batch(const fov_attention_args *a)
 {
@@ -55,31 +55,37 @@ static int64_t kept_tile(const fov_task *t, const fov_query_block *q, int64_t ke
     return block < p->shared_mask.n_tiles / p->n_tiles ? block * p->n_tiles + key / p->tile_keys : -1;
 }
 
+/* The same, and -1 where a range of keys has cut it short: its words begin elsewhere. */
+static int64_t whole_tile(const fov_task *t, const fov_query_block *q, int64_t key)
+{
+    return key == t->keys_at && q->block.n_keys == t->n_keys_at ? kept_tile(t, q, key) : -1;
+}
+
 static size_t words_bytes(const fov_query_block *q)
 {
     return sizeof(uint32_t) * (size_t)((q->block.n_steps + 31) / 32 * q->block.n_lanes);
 }
 
-int fov_mask_bits(fov_task *t, const fov_query_block *q, int64_t key, uint32_t *words)
+int fov_kept_mask(const fov_task *t, const fov_query_block *q, int64_t key, uint32_t *words)
 {
-    const int whole = key == t->keys_at && q->block.n_keys == t->n_keys_at; /* not trimmed by a range of keys */
-    const int64_t tile = whole ? kept_tile(t, q, key) : -1;
-    if (tile < 0) return fov_pack_mask(t, q, key, words);
-    char *kept = t->mask_bits + tile * t->plan->shared_mask.tile_bytes;
-    uint8_t *state = t->mask_states + tile, found = __atomic_load_n(state, __ATOMIC_ACQUIRE);
-    if (found >= KNOWN) {
-        if (found == KNOWN + FOV_PARTIAL) memcpy(words, kept, words_bytes(q));
-        return found - KNOWN;
-    }
-    const int extent = fov_pack_mask(t, q, key, words);
-    if (found == UNKNOWN && __atomic_compare_exchange_n(state, &found, CLAIMED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-        memcpy(kept, words, words_bytes(q));
-        __atomic_store_n(state, (uint8_t)(KNOWN + extent), __ATOMIC_RELEASE);
-    }
-    return extent;
+    const int64_t tile = whole_tile(t, q, key);
+    if (tile < 0) return -1;
+    const int found = __atomic_load_n(t->mask_states + tile, __ATOMIC_ACQUIRE) - KNOWN;
+    if (found == FOV_PARTIAL) memcpy(words, t->mask_bits + tile * t->plan->shared_mask.tile_bytes, words_bytes(q));
+    return found < 0 ? -1 : found;
 }
 
-int fov_ask_for_mask_bits(const fov_task *t, const fov_query_block *q, int64_t key)
+void fov_keep_mask(const fov_task *t, const fov_query_block *q, int64_t key, const uint32_t *words, int extent)
+{
+    const int64_t tile = whole_tile(t, q, key);
+    uint8_t unknown = UNKNOWN;
+    if (tile < 0) return;
+    if (!__atomic_compare_exchange_n(t->mask_states + tile, &unknown, CLAIMED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return;
+    memcpy(t->mask_bits + tile * t->plan->shared_mask.tile_bytes, words, words_bytes(q));
+    __atomic_store_n(t->mask_states + tile, (uint8_t)(KNOWN + extent), __ATOMIC_RELEASE);
+}
+
+int fov_ask_for_kept_mask(const fov_task *t, const fov_query_block *q, int64_t key)
 {
     enum { LINE = 64 };
     const int64_t tile = kept_tile(t, q, key), n_bytes = t->plan->shared_mask.tile_bytes;

@@ -94,12 +94,13 @@ void fov_set_ranges(const fov_task *task, fov_query_block *q);
 int fov_attends(const fov_task *task, const fov_query_block *q, int row, int key); /* the bit of a key of the tile */
 int fov_trim(const fov_task *task, fov_query_block *q, int64_t key); /* what each vector of rows needs of the keys of the block */
 int fov_attend_words(fov_task *task, const fov_query_block *q, int64_t key); /* of the keys of the block */
-int fov_pack_mask(const fov_task *task, const fov_query_block *q, int64_t key, uint32_t *words); /* of the mask alone */
 
-/* shared_mask.c: as fov_pack_mask, once for all slices; where those of another tile will be read from, 0: from the mask */
+/* shared_mask.c */
 void fov_shared_mask_slice(fov_task *task, char *shared);
-int fov_mask_bits(fov_task *task, const fov_query_block *q, int64_t key, uint32_t *words);
-int fov_ask_for_mask_bits(const fov_task *task, const fov_query_block *q, int64_t key);
+int fov_kept_mask(const fov_task *task, const fov_query_block *q, int64_t key,
+                  uint32_t *words); /* FOV_PARTIAL: words; -1: not kept */
+void fov_keep_mask(const fov_task *task, const fov_query_block *q, int64_t key, const uint32_t *words, int extent);
+int fov_ask_for_kept_mask(const fov_task *task, const fov_query_block *q, int64_t key); /* 0: not kept */
 
 /* logits.c: fills the tile with the logits of keys [key, key + n); FOV_DEAD: nothing was computed */
 int fov_compute_logits(fov_task *task, fov_query_block *q, int64_t key, int n_keys);
