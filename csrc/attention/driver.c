@@ -49,7 +49,11 @@ static void lay_out(fov_task *t, char *at)
     t->value_rows = at, at += p->value_bytes;
     t->key_tiles = at, at += p->key_tile_bytes;
     t->value_tiles = at, at += p->value_tile_bytes;
-    for (int i = 0; i < p->max_blocks; i++) t->blocks[i].block.weight_tiles = at;
+    for (int i = 0; i < p->max_blocks; i++) {
+        fov_block *b = &t->blocks[i].block;
+        b->weight_tiles = at;
+        b->ahead[0] = b->ahead[1] = t->tile; /* passes over the keys that ask for nothing */
+    }
     at += p->weight_tile_bytes;
     t->rows = at, at += p->rows_bytes;
     t->projected = at, at += p->projected_bytes;
